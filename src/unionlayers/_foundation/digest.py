@@ -1,0 +1,98 @@
+"""
+Digests as the OCI specification spells them.
+
+A digest is a plain ``str``, ``algorithm:hex``, checked before it touches a path
+(CVE-2024-3727 is what happens otherwise).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Protocol
+
+from unionlayers.errors import DocumentError
+
+__all__ = ["Hasher", "canonical_digest", "chain_id", "digest_of", "hasher_for", "is_digest"]
+
+_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
+_GRAMMAR = re.compile(r"([a-z0-9]+(?:[.+_-][a-z0-9]+)*):([a-zA-Z0-9=_-]+)\Z")
+_HEX = re.compile(r"[0-9a-f]+\Z")
+
+
+class Hasher(Protocol):
+    """What is needed of a running hash."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Take more bytes."""
+
+    def hexdigest(self) -> str:
+        """Give the digest so far, in lower-case hexadecimal."""
+
+
+def is_digest(text: object) -> bool:
+    """
+    Tell whether *text* is a digest of a registered algorithm in canonical form.
+
+    Spec:
+        OCI image-spec v1.1, descriptor.md, "Digests".
+
+    Example:
+        >>> is_digest("sha256:" + "0" * 64), is_digest("sha256:../../etc")
+        (True, False)
+    """
+    if not isinstance(text, str):
+        return False
+    match = _GRAMMAR.match(text)
+    if match is None:
+        return False
+    algorithm, encoded = match.groups()
+    length = _LENGTHS.get(algorithm)
+    return length == len(encoded) and _HEX.match(encoded) is not None
+
+
+def canonical_digest(text: object, *, member: str, pointer: str) -> str:
+    """
+    Check the digest that a document holds at *pointer* and give it back.
+
+    Raises:
+        DocumentError: It is no text, has no registered algorithm, or its hexadecimal part is not
+            lower case and of the right length.
+    """
+    if not is_digest(text):
+        raise DocumentError(
+            "not a digest of a registered algorithm",
+            member=member,
+            pointer=pointer,
+            actual=str(text)[:200],
+            expected="sha256:<64 lower-case hexadecimal digits>",
+        )
+    return str(text)
+
+
+def hasher_for(digest: str) -> Hasher:
+    """Give a fresh hash of the algorithm that *digest* names."""
+    return hashlib.new(digest.partition(":")[0], usedforsecurity=False)
+
+
+def digest_of(data: bytes, algorithm: str = "sha256") -> str:
+    """
+    Give the digest of *data*.
+
+    Example:
+        >>> digest_of(b"")[:20]
+        'sha256:e3b0c44298fc1'
+    """
+    return f"{algorithm}:{hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()}"
+
+
+def chain_id(parent: str | None, diff_id: str) -> str:
+    """
+    Give the ChainID of a layer from that of the layer beneath it, None for the base.
+
+    Spec:
+        OCI image-spec v1.1, config.md, "Layer ChainID".
+    """
+    if parent is None:
+        return diff_id
+    return digest_of(f"{parent} {diff_id}".encode())
