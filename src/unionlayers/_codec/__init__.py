@@ -1,0 +1,1 @@
+"""Codec: compressed bytes as plain bytes again, in one pass or at any offset."""

@@ -1,0 +1,140 @@
+"""
+What a decoder is: the plain bytes of one blob, from some point on, a piece at a time.
+
+A forward pass and random access both drive these, so a codec is written once.  The caller says
+how much may come out at most, which is what keeps a bomb from filling memory: no piece of input
+is ever inflated further than there is room for.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from unionlayers._codec.intake import Intake
+from unionlayers.errors import StreamError
+
+__all__ = ["Decoder", "IdentityDecoder", "Member", "MemberDecoder"]
+
+_FIRST_STEP = 4 * 1024
+_LAST_STEP = 64 * 1024
+
+
+class Decoder(Protocol):
+    """
+    The plain bytes of one blob in order.
+
+    Attributes:
+        offset: Plain bytes given so far, counted from the start of the blob.
+        intake: The compressed bytes and how far they are used.
+        trailing: Compressed bytes after the end that belong to no member (case K3).
+    """
+
+    offset: int
+    intake: Intake
+    trailing: int
+
+    def some(self, room: int) -> bytes:
+        """
+        Give the next bytes, 1 to *room* of them; none at the end of the blob.
+
+        Raises:
+            StreamError: The blob is damaged or ends early.
+        """
+
+
+class IdentityDecoder:
+    """The decoder of what is not compressed."""
+
+    __slots__ = ("intake", "offset", "trailing")
+
+    def __init__(self, intake: Intake) -> None:
+        self.intake = intake
+        self.offset = intake.position
+        self.trailing = 0
+
+    def some(self, room: int) -> bytes:
+        """Give the next bytes; see `Decoder.some`."""
+        data = self.intake.take(room)
+        self.offset += len(data)
+        return data
+
+
+class Member(Protocol):
+    """What zstd frames, xz streams and bzip2 streams have in common in their libraries."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the end of the member was reached."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether nothing more comes out without more input."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given past the end of the member."""
+
+    def decompress(self, data: bytes | memoryview, max_length: int = -1) -> bytes:
+        """Take *data* and give at most *max_length* bytes."""
+
+
+class MemberDecoder:
+    """
+    A decoder of members one after the other; the base of zstd, xz and bzip2.
+
+    A codec says in `_next_member` how a member begins and in `_errors` what its library raises.
+    """
+
+    __slots__ = ("_member", "_step", "intake", "offset", "trailing")
+
+    codec = ""
+    _errors: tuple[type[Exception], ...] = ()
+
+    def __init__(self, intake: Intake, offset: int = 0) -> None:
+        self.intake = intake
+        self.offset = offset
+        self.trailing = 0
+        self._member: Member | None = None
+        self._step = _FIRST_STEP
+
+    def some(self, room: int) -> bytes:
+        """Give the next bytes; see `Decoder.some`."""
+        intake = self.intake
+        while True:
+            member = self._member
+            if member is None:
+                member = self._next_member()
+                if member is None:
+                    return b""
+                self._member = member
+                # Little at first: what a short member leaves over is copied by the library.
+                self._step = _FIRST_STEP
+            piece: bytes | memoryview = b""
+            if member.needs_input:
+                piece = intake.some(self._step)
+                if not piece:
+                    raise self._early_end()
+                intake.advance(len(piece))
+                self._step = min(self._step * 2, _LAST_STEP)
+            try:
+                data = member.decompress(piece, room)
+            except self._errors as error:
+                raise self._damaged(str(error)) from error
+            if member.eof:
+                intake.advance(-len(member.unused_data))
+                self._member = None
+            if data:
+                self.offset += len(data)
+                return data
+
+    def _next_member(self) -> Member | None:
+        """Give the member that begins here; None at the end of the blob."""
+        raise NotImplementedError
+
+    def _damaged(self, why: str) -> StreamError:
+        return StreamError(
+            f"the {self.codec} stream is damaged: {why}", offset=self.intake.position
+        )
+
+    def _early_end(self) -> StreamError:
+        return StreamError(f"the {self.codec} stream ends early", offset=self.intake.position)
