@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from unionlayers._foundation.digest import chain_id, digest_of
-from unionlayers.testing.damage import Contents, Damage, dump
+from unionlayers.testing.damage import Contents, Damage
 from unionlayers.testing.document import (
     Written,
     WrittenLayer,
@@ -226,16 +226,13 @@ def docker_25_members(
     The documents of the first format are blobs too, and ``repositories`` names its ids.
     """
     contents = Contents(damage)
-    plain = tuple(image for image, _ in flat(images))
-    codecs = (codec or "identity",)
-    add_layout(contents, images, codecs, containerd=True)
+    layout = add_layout(contents, images, (codec or "identity",), containerd=True)
     items: list[dict[str, Any]] = []
     tops: list[tuple[str, tuple[str, ...]]] = []
-    for (_, tags), image in zip(flat(images), plain, strict=True):
-        written = write(image, codecs, contents)
+    for (_, tags), written in zip(flat(images), layout, strict=True):
         ids = _ids(written)
         for number in range(len(ids)):
-            data = dump(_v1_json(written, ids, number, history=False))
+            data = contents.document("json", _v1_json(written, ids, number, history=False))
             contents.add("json", file(_blob(digest_of(data)), data))
         item = _docker_item(written, tags)
         item["LayerSources"] = {one.diff_id: _source(one) for one in written.layers}
@@ -258,10 +255,10 @@ def containerd_members(
     """
     contents = Contents(damage)
     codecs = (codec,) if codec else ("gzip", "identity", "zstd")
-    add_layout(contents, images, codecs, containerd=True)
+    layout = add_layout(contents, images, codecs, containerd=True)
     items = [
-        _docker_item(write(image, codecs, contents), tags)
-        for image, tags in flat(images)
+        _docker_item(written, tags)
+        for (image, tags), written in zip(flat(images), layout, strict=True)
         if not image.absent
     ]
     _add_manifest(contents, items)

@@ -383,7 +383,8 @@ def sparse_file(
 
     Args:
         path: Name of the file, as written.
-        segments: Offset in bytes, and data, of each stretch, in order.
+        segments: Offset in bytes, and data, of each stretch, in order.  Data are stored back to
+            back; GNU tar itself writes, and reads, whole blocks of 512 bytes for all but the last.
         size: Bytes of the file with its holes.
         form: ``"gnu"`` for the old type S, or a version of the PAX form: ``"0.0"``, ``"0.1"``,
             ``"1.0"``.

@@ -33,7 +33,7 @@ def layer(
     *entries: Entry,
     format: str = "pax",
     end: str = "two-blocks",
-    blocking: int = 1,
+    blocking: int = 0,
 ) -> bytes:
     """
     Write a tar of these entries, in this order.
@@ -45,7 +45,7 @@ def layer(
             types L and K, large numbers in binary), ``"star"`` (a prefix of 131 bytes, times in
             the header) or ``"v7"`` (no magic, a directory known by its slash only).
         end: ``"two-blocks"``, ``"one-block"`` or ``"none"``.
-        blocking: Blocks of 512 bytes that the length is rounded up to; GNU tar has 20.
+        blocking: Blocks of 512 bytes to round the length up to, 0 for none; GNU tar has 20.
 
     Returns:
         The uncompressed tar.
@@ -62,7 +62,7 @@ def layer(
         raise ValueError(f"end is one of {', '.join(_ENDS)}, not {end!r}")
     body = b"".join(_written(item, item.format or format) for item in entries)
     body += bytes(_ENDS[end] * BLOCK)
-    return body + bytes(-len(body) % (blocking * BLOCK))
+    return body + bytes(-len(body) % (blocking * BLOCK)) if blocking else body
 
 
 def windows_layer(*entries: Entry) -> bytes:
@@ -118,11 +118,10 @@ def _padded(body: bytes, pad: bool) -> bytes:
 
 
 def _needed(item: Entry, format: str) -> dict[bytes, bytes]:
-    """The records without which the entry could not be said in this format."""
+    """Give the records without which the entry could not be said in this format."""
     records: dict[bytes, bytes] = {}
-    if item.xattrs and format != "pax":
-        raise ValueError(f"the format {format} has no extended attributes")
     if format != "pax":
+        _refuse(item, format)
         return records
     if not item.path.isascii() or _split(item.path, 155) is None:
         records[b"path"] = item.path
@@ -145,6 +144,21 @@ def _needed(item: Entry, format: str) -> dict[bytes, bytes]:
     for name, value in item.xattrs:
         records[b"SCHILY.xattr." + name] = value
     return records
+
+
+def _refuse(item: Entry, format: str) -> None:
+    """Raise for what a format without records would drop."""
+    lost = {
+        "extended attributes": bool(item.xattrs),
+        "access and change times": (item.atime, item.ctime) != (None, None)
+        and format not in ("gnu", "star"),
+        "device numbers": (item.major, item.minor) != (0, 0) and format == "v7",
+        "names of owners": bool(item.uname or item.gname) and format == "v7",
+        "names of owners of more than 32 bytes": max(len(item.uname), len(item.gname)) > 32,
+    }
+    for what, wanted in lost.items():
+        if wanted:
+            raise ValueError(f"the format {format} has no {what}")
 
 
 def _decimal(time: Fraction) -> bytes:

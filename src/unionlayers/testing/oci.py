@@ -24,6 +24,7 @@ from unionlayers.testing.document import (
     write,
 )
 from unionlayers.testing.entries import directory, file
+from unionlayers.testing.entry import Entry
 
 __all__ = ["Described", "add_layout", "dir_members", "flat", "layout_members", "reference_name"]
 
@@ -86,8 +87,8 @@ class Blobs:
 
     def __init__(self, contents: Contents, codecs: tuple[str, ...]) -> None:
         self.contents = contents
+        self.written: list[tuple[Written, str]] = []
         self._codecs = codecs
-        self._mode = 0o644
 
     def put(self, role: str, digest: str, data: bytes) -> None:
         """Store *data* as the blob named *digest*."""
@@ -97,11 +98,12 @@ class Blobs:
         self.contents.add("directory", directory(folder))
         self.contents.add(role, file(f"{folder}/{encoded}", data))
 
-    def image(self, image: ImageDescription) -> tuple[dict[str, Any], Written]:
+    def image(self, image: ImageDescription) -> dict[str, Any]:
         """Store an image; give its descriptor without platform."""
         written = write(image, self._codecs, self.contents)
         manifest = manifest_of(written, self.contents)
         digest = digest_of(manifest, image.algorithm)
+        self.written.append((written, digest))
         if not image.absent:
             for number, one in enumerate(written.layers):
                 if not one.description.absent:
@@ -109,7 +111,7 @@ class Blobs:
             self.put("config", written.config_digest, written.config)
             self.put("manifest", digest, manifest)
         media_type = MEDIA_TYPES[image.schema]["manifest"]
-        return {"mediaType": media_type, "digest": digest, "size": len(manifest)}, written
+        return {"mediaType": media_type, "digest": digest, "size": len(manifest)}
 
     def index(self, index: IndexDescription) -> dict[str, Any]:
         """Store an index and all beneath it; give its descriptor."""
@@ -133,17 +135,14 @@ class Blobs:
             return self._attestation(item)
         if isinstance(item, RawDescriptor):
             return self._raw(item)
-        descriptor, _ = self.image(item)
+        descriptor = self.image(item)
         platform = platform_of(item)
         if platform:
             descriptor["platform"] = dict(platform)
         return descriptor
 
     def _attestation(self, item: Attestation) -> dict[str, Any]:
-        subject = digest_of(
-            manifest_of(write(item.subject, self._codecs, self.contents), self.contents),
-            item.subject.algorithm,
-        )
+        subject = self._digest(item.subject)
         statement = digest_of(item.statement)
         config = dump(
             {
@@ -189,6 +188,14 @@ class Blobs:
             "platform": {"architecture": "unknown", "os": "unknown"},
         }
 
+    def _digest(self, image: ImageDescription) -> str:
+        """Give the digest of a manifest, made now where the image is not in the layout yet."""
+        for written, digest in self.written:
+            if written.description is image:
+                return digest
+        written = write(image, self._codecs, self.contents)
+        return digest_of(manifest_of(written, self.contents), image.algorithm)
+
     def _raw(self, item: RawDescriptor) -> dict[str, Any]:
         found = dict(item.document)
         if item.blob is not None:
@@ -204,7 +211,7 @@ def add_layout(
     codecs: tuple[str, ...],
     *,
     containerd: bool,
-) -> list[tuple[Written, tuple[str, ...]]]:
+) -> list[Written]:
     """
     Add a whole layout: blobs, ``index.json`` and ``oci-layout``.
 
@@ -216,15 +223,13 @@ def add_layout(
             beside the tag; else the reference as given.
 
     Returns:
-        The images at the top, with their tags, not those inside indexes.
+        Every image, in the order of `flat`.
     """
     blobs = Blobs(contents, codecs)
     manifests: list[dict[str, Any]] = []
-    written: list[tuple[Written, tuple[str, ...]]] = []
     for one in images:
         if isinstance(one, ImageDescription):
-            descriptor, image = blobs.image(one)
-            written.append((image, one.tags))
+            descriptor = blobs.image(one)
             if one.platform:
                 descriptor["platform"] = dict(one.platform)
         else:
@@ -238,7 +243,7 @@ def add_layout(
     contents.add("index.json", file("index.json", contents.document("index.json", document)))
     layout = contents.document("oci-layout", {"imageLayoutVersion": "1.0.0"})
     contents.add("oci-layout", file("oci-layout", layout))
-    return written
+    return [written for written, _ in blobs.written]
 
 
 def _tagged(
@@ -257,7 +262,7 @@ def _tagged(
 
 def layout_members(
     images: tuple[Described, ...], codec: str | None, damage: Damage
-) -> tuple[Any, ...]:
+) -> tuple[Entry, ...]:
     """Give the members of an OCI layout, gzip unless told otherwise."""
     contents = Contents(damage)
     add_layout(contents, images, (codec or "gzip",), containerd=False)
@@ -266,7 +271,7 @@ def layout_members(
 
 def dir_members(
     images: tuple[Described, ...], codec: str | None, damage: Damage
-) -> tuple[Any, ...]:
+) -> tuple[Entry, ...]:
     """
     Give the members of the ``dir:`` of skopeo: blobs by bare hexadecimal digest, one manifest.
 
@@ -277,7 +282,7 @@ def dir_members(
     inner = Contents(Damage(edits=damage.edits))
     blobs = Blobs(inner, (codec or "gzip",))
     one = images[0]
-    top = blobs.image(one)[0] if isinstance(one, ImageDescription) else blobs.index(one)
+    top = blobs.image(one) if isinstance(one, ImageDescription) else blobs.index(one)
     contents = Contents(damage)
     for role, entry in inner.members():
         name = entry.path.rpartition(b"/")[2].decode()
