@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from unionlayers.testing.entry import Entry
+from unionlayers.testing.entry import Entry, texts
 
 __all__ = ["Contents", "Damage", "dump"]
 
@@ -27,6 +27,10 @@ def dump(document: object) -> bytes:
 
 def _bytes_of(given: Mapping[str, bytes] | None) -> Mapping[str, bytes]:
     return dict(given or {})
+
+
+def _entries(given: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(given)
 
 
 @frozen(kw_only=True)
@@ -57,9 +61,9 @@ class Damage:
 
     edits: Mapping[str, Callable[[Any], Any]] = field(factory=dict)
     replace: Mapping[str, bytes] = field(factory=dict, converter=_bytes_of)
-    omit: tuple[str, ...] = field(default=(), converter=tuple)
-    before: tuple[Entry, ...] = field(default=(), converter=tuple)
-    after: tuple[Entry, ...] = field(default=(), converter=tuple)
+    omit: tuple[str, ...] = field(default=(), converter=texts)
+    before: tuple[Entry, ...] = field(default=(), converter=_entries)
+    after: tuple[Entry, ...] = field(default=(), converter=_entries)
 
 
 class Contents:

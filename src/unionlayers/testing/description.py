@@ -16,7 +16,7 @@ from attrs import field, frozen
 from attrs.validators import in_, optional
 
 from unionlayers.testing.compression import CODECS
-from unionlayers.testing.entry import Entry
+from unionlayers.testing.entry import Entry, texts
 from unionlayers.testing.layer import layer
 
 __all__ = [
@@ -30,12 +30,6 @@ __all__ = [
 ]
 
 EPOCH = "1970-01-01T00:00:00Z"
-
-
-def _texts(given: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(given, str):
-        raise TypeError(f"a sequence of texts is wanted, not the lone text {given!r}")
-    return tuple(given)
 
 
 @frozen
@@ -64,7 +58,7 @@ class LayerDescription:
     digest: str | None = field(default=None, kw_only=True)
     size: int | None = field(default=None, kw_only=True)
     diff_id: str | None = field(default=None, kw_only=True)
-    urls: tuple[str, ...] = field(default=(), converter=_texts, kw_only=True)
+    urls: tuple[str, ...] = field(default=(), converter=texts, kw_only=True)
     annotations: Mapping[str, str] = field(factory=dict, kw_only=True)
     embed: bool = field(default=False, kw_only=True)
     absent: bool = field(default=False, kw_only=True)
@@ -152,13 +146,13 @@ class ImageDescription:
     os: str = field(default="linux", kw_only=True)
     variant: str | None = field(default=None, kw_only=True)
     os_version: str | None = field(default=None, kw_only=True)
-    env: tuple[str, ...] = field(default=("PATH=/usr/bin:/bin",), converter=_texts, kw_only=True)
-    command: tuple[str, ...] = field(default=("/bin/sh",), converter=_texts, kw_only=True)
+    env: tuple[str, ...] = field(default=("PATH=/usr/bin:/bin",), converter=texts, kw_only=True)
+    command: tuple[str, ...] = field(default=("/bin/sh",), converter=texts, kw_only=True)
     labels: Mapping[str, str] = field(factory=dict, kw_only=True)
     created: str | None = field(default=EPOCH, kw_only=True)
     author: str | None = field(default=None, kw_only=True)
     history: tuple[HistoryStep, ...] | None = field(default=None, converter=_steps, kw_only=True)
-    tags: tuple[str, ...] = field(default=(), converter=_texts, kw_only=True)
+    tags: tuple[str, ...] = field(default=(), converter=texts, kw_only=True)
     annotations: Mapping[str, str] = field(factory=dict, kw_only=True)
     schema: str = field(default="oci", validator=in_(("oci", "docker")), kw_only=True)
     algorithm: str = field(default="sha256", kw_only=True)
@@ -200,6 +194,13 @@ class RawDescriptor:
     blob: bytes | None = None
 
 
+Inner: TypeAlias = "ImageDescription | IndexDescription | Attestation | RawDescriptor"
+
+
+def _manifests(given: Iterable[Inner]) -> tuple[Inner, ...]:
+    return tuple(given)
+
+
 @frozen
 class IndexDescription:
     """
@@ -213,10 +214,8 @@ class IndexDescription:
         algorithm: Of its digest.
     """
 
-    manifests: tuple[ImageDescription | IndexDescription | Attestation | RawDescriptor, ...] = (
-        field(default=(), converter=tuple)
-    )
-    tags: tuple[str, ...] = field(default=(), converter=_texts, kw_only=True)
+    manifests: tuple[Inner, ...] = field(default=(), converter=_manifests)
+    tags: tuple[str, ...] = field(default=(), converter=texts, kw_only=True)
     annotations: Mapping[str, str] = field(factory=dict, kw_only=True)
     schema: str = field(default="oci", validator=in_(("oci", "docker")), kw_only=True)
     algorithm: str = field(default="sha256", kw_only=True)

@@ -15,7 +15,17 @@ from typing import TypeAlias
 from attrs import field, frozen
 from attrs.validators import in_, instance_of, optional
 
-__all__ = ["Entry", "Name", "Records", "Seconds", "Sparse", "Xattrs", "seconds", "to_bytes"]
+__all__ = [
+    "Entry",
+    "Name",
+    "Records",
+    "Seconds",
+    "Sparse",
+    "Xattrs",
+    "seconds",
+    "texts",
+    "to_bytes",
+]
 
 Name: TypeAlias = str | bytes
 Seconds: TypeAlias = int | float | Fraction
@@ -28,6 +38,13 @@ BLOCK = 512
 def to_bytes(name: Name) -> bytes:
     """Give a name as bytes; surrogate escapes stand for bytes that are not UTF-8."""
     return name.encode("utf-8", "surrogateescape") if isinstance(name, str) else bytes(name)
+
+
+def texts(given: Iterable[str]) -> tuple[str, ...]:
+    """Give texts as a tuple; a lone one, itself a sequence of texts, is a mistake."""
+    if isinstance(given, str):
+        raise TypeError(f"a sequence of texts is wanted, not the lone text {given!r}")
+    return tuple(given)
 
 
 def seconds(value: Seconds) -> Fraction:

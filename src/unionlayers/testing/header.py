@@ -83,7 +83,7 @@ def pax_record(key: bytes | str, value: bytes | str) -> bytes:
 
     Example:
         >>> pax_record("path", "a")
-        b'10 path=a\\n'
+        b'9 path=a\\n'
     """
     tail = b" %b=%b\n" % tuple(
         text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text

@@ -54,6 +54,7 @@ def layer(
         ValueError: A value does not fit the format, or there is no such format or end.
 
     Example:
+        >>> from unionlayers.testing import directory, file, whiteout
         >>> tar = layer(directory("etc"), file("etc/hostname", "box"), whiteout("etc/motd"))
         >>> len(tar), tar[:4]
         (3072, b'etc/')

@@ -14,6 +14,7 @@ from unionlayers.testing.description import (
     Attestation,
     ImageDescription,
     IndexDescription,
+    Inner,
     RawDescriptor,
 )
 from unionlayers.testing.document import (
@@ -29,7 +30,6 @@ from unionlayers.testing.entry import Entry
 __all__ = ["Described", "add_layout", "dir_members", "flat", "layout_members", "reference_name"]
 
 Described: TypeAlias = ImageDescription | IndexDescription
-Inner: TypeAlias = ImageDescription | IndexDescription | Attestation | RawDescriptor
 
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"

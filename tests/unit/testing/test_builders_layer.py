@@ -147,7 +147,7 @@ def test_records_count_their_own_length() -> None:
             file("p" * 140 + "/" + LONGER[:90]),
             "star",
             "name",
-            id="a name that star's prefix is too short for",
+            id="a long prefix in star",
         ),
         pytest.param(file(LONG), "v7", "name", id="a prefix in v7"),
         pytest.param(symlink("a", "t" * 101), "ustar", "target", id="a long target in ustar"),
