@@ -1,0 +1,83 @@
+# `make demo` and `make test` need Python 3.11 or newer, git and make, and no other step.
+#
+# Each makes `.venv` if there is none, and installs into it again when pyproject.toml has changed.
+# PYTHON=... chooses the interpreter; without it the first that is new enough is taken.
+
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+IMAGE ?= examples/demo-image/shop.oci.tar
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test campaign check docs clean
+
+help:
+	@echo "make demo      show an image as one filesystem (IMAGE=... for one of yours)"
+	@echo "make test      lint, types, tests and documentation: what has to pass"
+	@echo "make campaign  the tests with full counts"
+	@echo "make check     lint and types alone"
+	@echo "make docs      the documentation, into docs/_build/html"
+	@echo "make clean     remove the environment and everything built"
+
+demo: $(VENV)/installed-run
+	@$(BIN)/python examples/demo.py $(IMAGE)
+
+test: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/pytest
+
+campaign: $(VENV)/installed-dev
+	UNIONLAYERS_CAMPAIGN=1 $(BIN)/pytest
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/installed-dev
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The installed package is the working tree itself, so that only pyproject.toml dates a stamp.
+$(VENV)/installed-run: pyproject.toml $(VENV)/made
+	@echo "Installing unionlayers into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml $(VENV)/made
+	@echo "Installing unionlayers and what its tests need into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@ $(VENV)/installed-run
+
+# An environment made by hand is kept if it has pip.
+$(VENV)/made:
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	    python=; \
+	    for each in $(PYTHON) $(if $(PYTHON),,python3 python3.14 python3.13 python3.12 python3.11 python); do \
+	        if "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	            python=$$each; break; \
+	        fi; \
+	    done; \
+	    if [ -z "$$python" ]; then \
+	        echo "Python 3.11 or newer is needed and was not found$(if $(PYTHON), as $(PYTHON),; make PYTHON=/path/to/python3 names one)." >&2; \
+	        exit 1; \
+	    fi; \
+	    if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+	        version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	        if command -v apt-get >/dev/null 2>&1; then add="apt-get install python$$version-venv"; \
+	        elif command -v apk >/dev/null 2>&1; then add="apk add py3-pip"; \
+	        elif command -v zypper >/dev/null 2>&1; then add="zypper install python3-base"; \
+	        else add="dnf install python3-libs"; fi; \
+	        if [ "$$(id -u)" != 0 ]; then add="sudo $$add"; fi; \
+	        echo "This Python has no venv or ensurepip. Add them with:  $$add" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "Making $(VENV) with $$python"; \
+	    "$$python" -m venv $(VENV) || exit 1; \
+	fi
+	@touch $@
