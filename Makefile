@@ -6,7 +6,7 @@
 PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
-IMAGE ?= examples/demo-image/shop.oci.tar
+IMAGE ?= examples/demo-image/ledger.oci.tar
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test campaign check docs clean
