@@ -1,0 +1,1 @@
+"""Layers: changesets, profiles, findings, and the union of a stack."""
