@@ -73,7 +73,15 @@ def without_setuptools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def newest_setuptools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder that holds a setuptools without ``pkg_resources``."""
     folder = tmp_path_factory.mktemp("setuptools")
-    command = "-m pip install --quiet --disable-pip-version-check --no-deps --target".split()
+    command = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--target",
+    ]
     done = subprocess.run(
         [sys.executable, *command, str(folder), "setuptools>=82"],
         capture_output=True,
