@@ -54,27 +54,27 @@ $(VENV)/installed-dev: pyproject.toml $(VENV)/made
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	@touch $@ $(VENV)/installed-run
 
-# An environment made by hand is kept if it has pip.
+# An environment made by hand is kept if it has pip.  Of the Pythons that are new enough, the first
+# with venv and ensurepip is taken.
 $(VENV)/made:
 	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
-	    python=; \
-	    for each in $(PYTHON) $(if $(PYTHON),,python3 python3.14 python3.13 python3.12 python3.11 python); do \
-	        if "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
-	            python=$$each; break; \
-	        fi; \
+	    python=; lacking=; \
+	    for each in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python); do \
+	        "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+	        if "$$each" -c 'import ensurepip, venv' >/dev/null 2>&1; then python=$$each; break; fi; \
+	        lacking=$${lacking:-$$each}; \
 	    done; \
-	    if [ -z "$$python" ]; then \
+	    if [ -z "$$python$$lacking" ]; then \
 	        echo "Python 3.11 or newer is needed and was not found$(if $(PYTHON), as $(PYTHON),; make PYTHON=/path/to/python3 names one)." >&2; \
 	        exit 1; \
 	    fi; \
-	    if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
-	        version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	    if [ -z "$$python" ]; then \
+	        version=$$("$$lacking" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	        if command -v apt-get >/dev/null 2>&1; then add="apt-get install python$$version-venv"; \
-	        elif command -v apk >/dev/null 2>&1; then add="apk add py3-pip"; \
-	        elif command -v zypper >/dev/null 2>&1; then add="zypper install python3-base"; \
-	        else add="dnf install python3-libs"; fi; \
+	        elif command -v dnf >/dev/null 2>&1; then add="dnf install python3-libs"; \
+	        else add="your system's package manager (on Debian: apt-get install python$$version-venv)"; fi; \
 	        if [ "$$(id -u)" != 0 ]; then add="sudo $$add"; fi; \
-	        echo "This Python has no venv or ensurepip. Add them with:  $$add" >&2; \
+	        echo "$$lacking has no venv or ensurepip. Add them by:  $$add" >&2; \
 	        exit 1; \
 	    fi; \
 	    echo "Making $(VENV) with $$python"; \
