@@ -70,9 +70,8 @@ $(VENV)/made:
 	    fi; \
 	    if [ -z "$$python" ]; then \
 	        version=$$("$$lacking" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-	        if command -v apt-get >/dev/null 2>&1; then add="apt-get install python$$version-venv"; \
-	        elif command -v dnf >/dev/null 2>&1; then add="dnf install python3-libs"; \
-	        else add="your system's package manager (on Debian: apt-get install python$$version-venv)"; fi; \
+	        add="apt-get install python$$version-venv"; \
+	        if command -v dnf >/dev/null 2>&1; then add="dnf install python3-libs"; fi; \
 	        if [ "$$(id -u)" != 0 ]; then add="sudo $$add"; fi; \
 	        echo "$$lacking has no venv or ensurepip. Add them by:  $$add" >&2; \
 	        exit 1; \
