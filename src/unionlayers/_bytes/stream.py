@@ -50,7 +50,8 @@ class StreamSource:
     def __init__(self, stream: BinaryIO) -> None:
         self.identity = None
         self._lock = threading.Lock()
-        if isinstance(stream, io.TextIOBase):
+        given: object = stream
+        if isinstance(given, io.TextIOBase):
             raise UnknownFormatError(
                 "the file object is open in text mode, and an image is bytes",
                 hint='Open it with mode "rb"',

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from unionlayers._codec.checkpoint import CheckpointLog
 from unionlayers._codec.intake import Intake
 from unionlayers.errors import StreamError
 
-__all__ = ["Decoder", "IdentityDecoder", "Member", "MemberDecoder"]
+__all__ = ["DECODER_WEIGHT", "Decoder", "IdentityDecoder", "Member", "MemberDecoder"]
+
+DECODER_WEIGHT = 512 * 1024
+"""About how much memory any decoder takes up: its state, and the compressed bytes at hand."""
 
 _FIRST_STEP = 4 * 1024
 _LAST_STEP = 64 * 1024
@@ -27,8 +31,10 @@ class Decoder(Protocol):
         offset: Plain bytes given so far, counted from the start of the blob.
         intake: The compressed bytes and how far they are used.
         trailing: Compressed bytes after the end that belong to no member (case K3).
+        weight: About how much memory the decoder takes up, in bytes.
     """
 
+    weight: int
     offset: int
     intake: Intake
     trailing: int
@@ -45,12 +51,13 @@ class Decoder(Protocol):
 class IdentityDecoder:
     """The decoder of what is not compressed."""
 
-    __slots__ = ("intake", "offset", "trailing")
+    __slots__ = ("intake", "offset", "trailing", "weight")
 
     def __init__(self, intake: Intake) -> None:
         self.intake = intake
         self.offset = intake.position
         self.trailing = 0
+        self.weight = DECODER_WEIGHT
 
     def some(self, room: int) -> bytes:
         """Give the next bytes; see `Decoder.some`."""
@@ -82,18 +89,21 @@ class MemberDecoder:
     """
     A decoder of members one after the other; the base of zstd, xz and bzip2.
 
-    A codec says in `_next_member` how a member begins and in `_errors` what its library raises.
+    A codec says in `_next_member` how a member begins and how much memory that takes, and in
+    `_errors` what its library raises.
     """
 
-    __slots__ = ("_member", "_step", "intake", "offset", "trailing")
+    __slots__ = ("_log", "_member", "_step", "intake", "offset", "trailing", "weight")
 
     codec = ""
     _errors: tuple[type[Exception], ...] = ()
 
-    def __init__(self, intake: Intake, offset: int = 0) -> None:
+    def __init__(self, intake: Intake, log: CheckpointLog, offset: int = 0) -> None:
         self.intake = intake
         self.offset = offset
+        self._log = log
         self.trailing = 0
+        self.weight = DECODER_WEIGHT
         self._member: Member | None = None
         self._step = _FIRST_STEP
 

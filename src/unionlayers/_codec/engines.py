@@ -19,7 +19,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["INFLATE_ERRORS", "Inflater", "new_inflater", "zstd"]
+__all__ = ["INFLATE_ERRORS", "Inflater", "crc32", "new_inflater", "zstd"]
 
 
 class Inflater(Protocol):
@@ -52,6 +52,9 @@ def _engine() -> ModuleType:
 
 INFLATE_ERRORS: tuple[type[Exception], ...] = (_engine().error, zlib.error)
 """What `Inflater.decompress` raises for damaged data."""
+
+crc32: Callable[[bytes, int], int] = _engine().crc32
+"""The CRC of gzip: of *data*, after what had the CRC given second."""
 
 _make: Callable[..., Inflater] = _engine().decompressobj
 

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 from unionlayers._bytes.source import ByteSource
-from unionlayers._codec.checkpoint import Checkpoint
+from unionlayers._codec.checkpoint import Checkpoint, CheckpointLog
 from unionlayers._codec.decoder import Decoder, IdentityDecoder
-from unionlayers._codec.gzip import GzipDecoder
+from unionlayers._codec.decoders import new_decoder
 from unionlayers._codec.hashing import DigestPair
 from unionlayers._codec.intake import Intake
-from unionlayers._codec.xz import Bzip2Decoder, XzDecoder
-from unionlayers._codec.zstd import ZstdDecoder
 from unionlayers._foundation.limits import Limits, exceeded
 from unionlayers.errors import ClosedError
 
-__all__ = ["ForwardStream", "Progress", "new_decoder", "open_forward"]
+__all__ = ["ForwardStream", "Progress", "open_forward"]
 
 Progress = Callable[[int, int | None, str], None]
 """Is told compressed bytes done, compressed bytes in all, and what is being done."""
@@ -54,6 +53,7 @@ class ForwardStream:
         "_end",
         "_jumps",
         "_limits",
+        "_log",
         "_progress",
         "_progress_due",
         "_total",
@@ -70,12 +70,14 @@ class ForwardStream:
         decoder: Decoder,
         total: int,
         *,
+        log: CheckpointLog,
         digests: DigestPair,
         limits: Limits,
         progress: Progress | None,
         what: str,
     ) -> None:
         self._decoder: Decoder | None = decoder
+        self._log = log
         self._digests = digests
         self._limits = limits
         self._progress = progress
@@ -152,6 +154,7 @@ class ForwardStream:
         self.diff_id = self._digests.diff_id
         self.size = decoder.offset
         self.trailing = decoder.trailing
+        self.checkpoints = self._log.points()
 
     def close(self) -> None:
         """Let go of the decoder and stop the thread, if there is one; twice is allowed."""
@@ -161,7 +164,7 @@ class ForwardStream:
         self._at = self._end = 0
         self._digests.close()
 
-    def __enter__(self) -> ForwardStream:
+    def __enter__(self) -> Self:
         """Give the stream itself."""
         return self
 
@@ -241,27 +244,6 @@ class ForwardStream:
             self._progress(used, self._total, self._what)
 
 
-def new_decoder(codec: str, intake: Intake, limits: Limits) -> Decoder:
-    """
-    Give a decoder that begins at the start of a blob.
-
-    Raises:
-        ValueError: *codec* is none of `CODECS`.
-    """
-    match codec:
-        case "identity":
-            return IdentityDecoder(intake)
-        case "gzip":
-            return GzipDecoder(intake)
-        case "zstd":
-            return ZstdDecoder(intake, window_bytes=limits.window_bytes)
-        case "xz":
-            return XzDecoder(intake, window_bytes=limits.window_bytes)
-        case "bzip2":
-            return Bzip2Decoder(intake)
-    raise ValueError(f"no codec is called {codec!r}")
-
-
 def open_forward(
     source: ByteSource,
     codec: str,
@@ -269,6 +251,7 @@ def open_forward(
     limits: Limits,
     blob_digest: str | None = None,
     want_diff_id: bool = False,
+    checkpoint_spacing: int | None = None,
     progress: Progress | None = None,
     what: str = "layer",
 ) -> ForwardStream:
@@ -286,6 +269,9 @@ def open_forward(
         blob_digest: The digest of the compressed bytes that is promised, or the bare name of an
             algorithm; their digest is made with that algorithm, and compared by the caller.
         want_diff_id: Whether the sha256 of the plain bytes is made.
+        checkpoint_spacing: Plain bytes between the checkpoints that are made in the middle of
+            members; None makes none there.  `SPACING` is a good one.  Starts of members and
+            frames are noted in any case.
         progress: Is told of the pass about once a MiB, and at the end.
         what: The third argument of *progress*.
 
@@ -294,9 +280,11 @@ def open_forward(
     """
     digests = DigestPair(blob_digest, diff_id=want_diff_id, plain=codec == "identity")
     intake = Intake(source, on_fetch=digests.compressed if digests.wants_blob else None)
+    log = CheckpointLog(checkpoint_spacing)
     return ForwardStream(
-        new_decoder(codec, intake, limits),
+        new_decoder(codec, intake, limits, log),
         source.size,
+        log=log,
         digests=digests,
         limits=limits,
         progress=progress,

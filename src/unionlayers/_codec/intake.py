@@ -58,6 +58,10 @@ class Intake:
         self._fetch_bytes = _FETCH
         self.ended = offset >= source.size
 
+    def again(self, offset: int) -> Intake:
+        """Give another one of the same source, at *offset*, of which nobody is told."""
+        return Intake(self._source, offset)
+
     @property
     def position(self) -> int:
         """The offset in the source of the next byte to be taken."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import lzma
 
+from unionlayers._codec.checkpoint import CheckpointLog
 from unionlayers._codec.decoder import Member, MemberDecoder
 from unionlayers._codec.intake import Intake
 from unionlayers._foundation.limits import exceeded
@@ -19,6 +20,8 @@ __all__ = ["Bzip2Decoder", "XzDecoder"]
 
 _XZ_MAGIC = b"\xfd7zXZ\x00"
 _BZIP2_MAGIC = b"BZh"
+# The dictionary of the default level and the one after it; what a stream asks for is not told.
+_XZ_WEIGHT = 16 << 20
 # What liblzma takes beside the dictionary, generously: 1 MiB is enough for one thread.
 _XZ_OVERHEAD = 8 << 20
 
@@ -29,6 +32,7 @@ class XzDecoder(MemberDecoder):
 
     Args:
         intake: The compressed bytes.
+        log: Stays empty.
         offset: Plain bytes before that place.
         window_bytes: The largest dictionary that a stream may ask for.
 
@@ -41,9 +45,12 @@ class XzDecoder(MemberDecoder):
     codec = "xz"
     _errors = (lzma.LZMAError,)
 
-    def __init__(self, intake: Intake, offset: int = 0, *, window_bytes: int) -> None:
-        super().__init__(intake, offset)
+    def __init__(
+        self, intake: Intake, log: CheckpointLog, offset: int = 0, *, window_bytes: int
+    ) -> None:
+        super().__init__(intake, log, offset)
         self._window_bytes = window_bytes
+        self.weight = _XZ_WEIGHT
 
     def _next_member(self) -> Member | None:
         intake = self.intake

@@ -7,7 +7,8 @@ made.  Unlike with gzip, nothing may follow the last frame.
 
 from __future__ import annotations
 
-from unionlayers._codec.decoder import Member, MemberDecoder
+from unionlayers._codec.checkpoint import CheckpointLog
+from unionlayers._codec.decoder import DECODER_WEIGHT, Member, MemberDecoder
 from unionlayers._codec.engines import zstd
 from unionlayers._codec.intake import Intake
 from unionlayers._codec.zstd_frame import FRAME_HEADER_BYTES, FRAME_MAGIC, parse_frame_header
@@ -25,6 +26,7 @@ class ZstdDecoder(MemberDecoder):
 
     Args:
         intake: The compressed bytes.
+        log: Takes the starts of frames as checkpoints.
         offset: Plain bytes before that place.
         window_bytes: The largest window that a frame may ask for.
 
@@ -40,8 +42,10 @@ class ZstdDecoder(MemberDecoder):
     codec = "zstd"
     _errors = (zstd.ZstdError,)
 
-    def __init__(self, intake: Intake, offset: int = 0, *, window_bytes: int) -> None:
-        super().__init__(intake, offset)
+    def __init__(
+        self, intake: Intake, log: CheckpointLog, offset: int = 0, *, window_bytes: int
+    ) -> None:
+        super().__init__(intake, log, offset)
         self._window_bytes = window_bytes
         self._options = frame_options(window_bytes)
 
@@ -69,6 +73,8 @@ class ZstdDecoder(MemberDecoder):
             exceeded("window_bytes", self._window_bytes, header.window, offset=self.intake.position)
         if header.dictionary:
             raise self._damaged(f"it needs the dictionary {header.dictionary}")
+        self.weight = DECODER_WEIGHT + header.window
+        self._log.add_start(self.intake.position, self.offset)
         return zstd.ZstdDecompressor(options=self._options)
 
 
