@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import field, frozen
 
-from unionlayers._codec import Checkpoint
+from unionlayers._codec.checkpoint import Checkpoint
 from unionlayers._foundation.names import decode
 
 __all__ = ["ABSENT", "Extra", "LayerIndex", "MarkRow", "Note", "Oddity"]

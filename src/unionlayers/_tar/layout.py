@@ -11,7 +11,7 @@ from array import array
 
 from attrs import frozen
 
-from unionlayers._codec import Checkpoint
+from unionlayers._codec.checkpoint import Checkpoint
 from unionlayers._tar.index import ABSENT, LayerIndex, MarkRow, Note, Oddity
 from unionlayers._tar.index_builder import NO_TIME, IndexBuilder
 

@@ -1,0 +1,1 @@
+"""Image: documents, sources, selection, and the image with its layers."""

@@ -1,0 +1,89 @@
+"""
+Platforms as text, ``os/architecture[/variant]``, in the canonical form of containerd.
+
+Aliases are folded (``x86_64`` is ``amd64``, ``aarch64`` is ``arm64``); the variant that an
+architecture has anyway is kept when the image states it.
+"""
+
+from __future__ import annotations
+
+from unionlayers._image.document import Document
+
+__all__ = ["canonical_platform", "platform_of", "platform_rank"]
+
+_ARCHITECTURES = {
+    "x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386",
+    "armhf": "arm/v7", "armel": "arm/v6", "macos": "darwin",
+}  # fmt: skip
+_DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
+
+
+def canonical_platform(text: str) -> str:
+    """
+    Fold the aliases in a platform.
+
+    Raises:
+        ValueError: It has more than three parts or an empty one.
+
+    Example:
+        >>> canonical_platform("linux/x86_64"), canonical_platform("linux/arm64/v8")
+        ('linux/amd64', 'linux/arm64/v8')
+    """
+    parts = text.strip().lower().split("/")
+    if len(parts) == 1:
+        parts.insert(0, "linux")
+    if len(parts) == 2:
+        parts[1:] = _ARCHITECTURES.get(parts[1], parts[1]).split("/")
+    if len(parts) > 3 or not all(parts):
+        raise ValueError(f"not a platform: {text!r}; write os/architecture or os/arch/variant")
+    parts[1] = _ARCHITECTURES.get(parts[1], parts[1])
+    return "/".join(parts)
+
+
+def platform_of(document: Document) -> str | None:
+    """
+    Give the platform that a descriptor's ``platform`` or a config states; None where it has none.
+
+    Spec:
+        OCI image-spec v1.1, image-index.md and config.md, "Properties".
+    """
+    if document.value is None:
+        return None
+    system = document.at("os").text()
+    architecture = document.at("architecture").text()
+    if not system or not architecture:
+        return None
+    variant = document.at("variant").text()
+    parts = [system, architecture, variant] if variant else [system, architecture]
+    if len(parts) == 2:
+        parts[1:] = _ARCHITECTURES.get(architecture, architecture).split("/")
+    return "/".join(part.lower() for part in parts)
+
+
+def platform_rank(wanted: str, found: str | None) -> int | None:
+    """
+    Tell how well an image's platform serves a wanted one; None if it does not, 0 is the best.
+
+    ``arm/v7`` also takes ``v6`` and ``v5``, the nearest first, and ``amd64/v3`` takes lower levels.
+
+    Source:
+        containerd's platforms package.
+    """
+    if found is None:
+        return None
+    want, have = wanted.split("/"), found.split("/")
+    if want[:2] != have[:2]:
+        return None
+    default = _DEFAULT_VARIANTS.get(want[1], "")
+    want_variant = want[2] if len(want) > 2 else default
+    have_variant = have[2] if len(have) > 2 else default
+    if want_variant == have_variant:
+        return 0
+    if want[1] in ("arm", "amd64"):
+        try:
+            distance = int(want_variant.lstrip("v")) - int(have_variant.lstrip("v"))
+        except ValueError:
+            return None
+        if distance > 0:
+            return distance
+    return None

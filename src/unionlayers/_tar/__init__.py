@@ -1,0 +1,1 @@
+"""Tar: headers, one forward pass over entries, and the columnar record of a layer."""
