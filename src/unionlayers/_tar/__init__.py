@@ -1,1 +1,1 @@
-"""Tar: headers, one forward pass over entries, and the columnar record of a layer."""
+"""Tar: headers as entries in one forward pass, sparse maps, and the columnar record of a layer."""

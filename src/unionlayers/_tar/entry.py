@@ -1,43 +1,45 @@
-"""One tar entry as the reader gives it: every header value after all extensions were applied."""
+"""One entry of a tar as the reader gives it: every header value settled, no content."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 __all__ = ["TarEntry"]
 
 
-class TarEntry:
+class TarEntry(NamedTuple):
     """
-    One entry of a tar archive.
+    What a tar says of one file, after its extension headers were taken into account.
+
+    A tuple, because one is made for each of perhaps a million entries.
 
     Attributes:
         ordinal: Position among the entries from 0; extension and global headers do not count.
-        name: As the headers spell it, in bytes, not cleaned.
-        typeflag: Byte value of the type; NUL is resolved to ``0`` or ``5``.
-        mode: As the header has it.
-        uid: Owner.
-        gid: Group.
-        size: Bytes of content, of a sparse file with its holes.
-        mtime_ns: Modification time, nanoseconds since the epoch, of any size.
-        linkname: Target of a link, in bytes.
+        name: The name as written, not cleaned; it holds no NUL.
+        typeflag: The byte of the type as a number; NUL comes as ``'0'``, or ``'5'`` where the
+            name ends in a slash.  Types that nobody knows pass through.
+        mode: All bits as written, also those beyond ``0o7777``; 64 bits, signed.
+        uid: Owner; 64 bits, signed.
+        gid: Group; 64 bits, signed.
+        size: Bytes of the content with holes; 0 for types that have no content (``'1'`` to
+            ``'6'``), whatever their header says.
+        mtime_ns: Modification time, nanoseconds since the epoch, exact; may exceed 64 bits.
+        linkname: Target of a link; other types may have one too, and it means nothing.
         devmajor: Major number of a device.
         devminor: Minor number of a device.
-        header_offset: Where the entry's own header stands, in bytes from the start of the tar.
-        start_offset: Where its first extension header stands; the same without extensions.
-        data_offset: Where its content is stored.
-        stored_size: Bytes stored for it.
-        sparse: (offset, length) of the stored segments of a sparse file, else None.
-        atime_ns: Access time in nanoseconds, None where the tar has none.
+        header_offset: Where the 512 bytes of its own header start, in bytes of the tar.
+        start_offset: Where the first of its extension headers starts; without any, the same.
+        data_offset: Where its content starts.
+        stored_size: Bytes of content from there on, without padding.
+        sparse: (offset in the file, length) of each stored segment in order, none of them
+            empty, or None where the content is stored as it is.
+        atime_ns: Access time, like *mtime_ns*, or None.
         ctime_ns: Status change time, likewise.
-        pax: Records of its extended header, None without one.
-        uname: Name of the owner.
-        gname: Name of the group.
+        pax: Records of its extended header, or None without one; the map of a sparse file in
+            the first PAX form stands under ``GNU.sparse.map``.
+        uname: Name of the owner; never to be looked up.
+        gname: Name of the group, likewise.
     """
-
-    __slots__ = (
-        "atime_ns", "ctime_ns", "data_offset", "devmajor", "devminor", "gid", "gname",
-        "header_offset", "linkname", "mode", "mtime_ns", "name", "ordinal", "pax", "size",
-        "sparse", "start_offset", "stored_size", "typeflag", "uid", "uname",
-    )  # fmt: skip
 
     ordinal: int
     name: bytes

@@ -1,105 +1,113 @@
 """
-Numbers and strings in tar headers, as Go's reader takes them.
+How numbers are written in tar: octal or binary in header fields, decimal in extended records.
 
-Octal digits with blanks or NULs around them, base-256 where the first bit is set, decimal in
-extended headers.  Python's own ``int`` is too kind for all three.
+Each function takes the bytes of a field and gives an int or raises ``ValueError``.  Python's own
+``int`` is too kind for any of them: it takes underscores, prefixes and blanks, which no tar
+reader does, and what one reader takes for a number and another for damage hides files.
 """
 
 from __future__ import annotations
 
-import re
+__all__ = ["decimal", "nanoseconds", "numeric", "octal"]
 
-__all__ = ["cut", "decimal", "numeric", "octal", "seconds"]
-
-_OCTAL = re.compile(rb"[0-7]+\Z")
-_DECIMAL = re.compile(rb"[+-]?[0-9]+\Z")
 _INT64 = 1 << 63
-
-
-def cut(field: bytes) -> bytes:
-    """Give a string field up to its first NUL."""
-    end = field.find(b"\0")
-    return field if end < 0 else field[:end]
+_OCTAL = b"01234567"
+_DIGITS = b"0123456789"
+# No signed 64-bit number has more digits; int() of very long digits is slow, or refused.
+_MOST_DIGITS = 19
 
 
 def octal(field: bytes) -> int:
     """
-    Give an octal field; an empty one is 0.
+    Read octal digits between blanks and NULs; an empty field is zero.
 
     Raises:
-        ValueError: It has something else than octal digits.
+        ValueError: There is something else in it, before the first NUL that follows a digit.
+
+    Source:
+        Go's archive/tar, and so case J10.
 
     Example:
-        >>> octal(b"0000644\\0"), octal(b"  17 \\0"), octal(bytes(8))
+        >>> octal(b" 0000644"), octal(b"17\\0junk"), octal(b"\\0\\0\\0")
         (420, 15, 0)
     """
-    digits = cut(field.strip(b" \0"))
-    if not digits:
-        return 0
-    if not _OCTAL.match(digits):
-        raise ValueError("not an octal number")
-    value = int(digits, 8)
-    if value >> 64:
-        raise ValueError("a number that does not fit in 64 bits")
-    # Go's reader takes an unsigned number and keeps its 64 bits as a signed one.
-    return value - (1 << 64) if value >= _INT64 else value
+    digits = field.strip(b" \0").partition(b"\0")[0]
+    if digits.strip(_OCTAL):
+        raise ValueError("not octal")
+    return int(digits, 8) if digits else 0
 
 
 def numeric(field: bytes) -> int:
     """
-    Give a field that is octal or, where its first bit is set, base-256 in two's complement.
+    Read a number of a header: octal, or big-endian two's complement below a set top bit.
 
     Raises:
-        ValueError: It is neither, or does not fit in 64 bits.
+        ValueError: It is neither, or needs more than 64 bits.
+
+    Source:
+        GNU and star for the binary form; Go's archive/tar for its bounds (case J10).
 
     Example:
-        >>> numeric(b"\\x80" + bytes(6) + b"\\x05"), numeric(b"\\xff" * 8)
-        (5, -1)
+        >>> numeric(b"0000644\\0"), numeric(b"\\x80\\0\\0\\0\\0\\0\\1\\0"), numeric(b"\\xff" * 8)
+        (420, 256, -1)
     """
-    if not field[:1] > b"\x7f":
+    if field[0] < 0x80:
         return octal(field)
-    value = int.from_bytes(field, "big")
-    bits = 8 * len(field)
-    # The first bit is the mark, the second the sign.
-    value &= (1 << (bits - 1)) - 1
-    if value >> (bits - 2):
-        value -= 1 << (bits - 1)
+    bits = 8 * len(field) - 1
+    value = int.from_bytes(field, "big") - (1 << bits)
+    if field[0] & 0x40:
+        value -= 1 << bits
     if not -_INT64 <= value < _INT64:
-        raise ValueError("a number that does not fit in 64 bits")
+        raise ValueError("more than 64 bits")
     return value
 
 
 def decimal(text: bytes) -> int:
     """
-    Give a decimal number with an optional sign, as extended headers have it.
+    Read a decimal number with an optional sign that fits 64 bits.
 
     Raises:
-        ValueError: It is none, or does not fit in 64 bits.
+        ValueError: It has anything but digits, none at all, or does not fit.
+
+    Example:
+        >>> decimal(b"-007"), decimal(b"+5")
+        (-7, 5)
     """
-    if len(text) > 4096 or not _DECIMAL.match(text):
+    digits = text[1:] if text[:1] in (b"+", b"-") else text
+    if not digits.isdigit():
         raise ValueError("not a decimal number")
-    value = int(text)
+    digits = digits.lstrip(b"0")
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError("more than 64 bits")
+    value = int(digits or b"0")
+    if text[:1] == b"-":
+        value = -value
     if not -_INT64 <= value < _INT64:
-        raise ValueError("a number that does not fit in 64 bits")
+        raise ValueError("more than 64 bits")
     return value
 
 
-def seconds(text: bytes) -> int:
+def nanoseconds(text: bytes) -> int:
     """
-    Give a decimal time as nanoseconds since the epoch; digits past the ninth are dropped.
+    Read a time of an extended record, seconds with a decimal fraction, as nanoseconds.
+
+    The ninth digit of the fraction is the last that counts.  The sign is that of the whole.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is no such number, or its seconds do not fit 64 bits.
+
+    Spec:
+        POSIX.1-2017, pax, "mtime"; negative ones as Go's archive/tar reads them.
 
     Example:
-        >>> seconds(b"1.5"), seconds(b"-1.25"), seconds(b"7")
-        (1500000000, -1250000000, 7000000000)
+        >>> nanoseconds(b"1.5"), nanoseconds(b"-0.25"), nanoseconds(b"7.")
+        (1500000000, -250000000, 7000000000)
     """
-    whole, dot, fraction = text.partition(b".")
+    whole, _, fraction = text.partition(b".")
     value = decimal(whole) * 1_000_000_000
-    if not dot or not fraction:
+    if not fraction:
         return value
-    if not fraction.isdigit():
-        raise ValueError("not a decimal number")
-    part = int(fraction[:9].ljust(9, b"0"))
-    return value - part if whole[:1] == b"-" else value + part
+    if fraction.strip(_DIGITS):
+        raise ValueError("the fraction is not decimal")
+    rest = int(fraction[:9].ljust(9, b"0"))
+    return value - rest if whole[:1] == b"-" else value + rest

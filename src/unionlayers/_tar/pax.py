@@ -1,99 +1,93 @@
 """
-Extended headers (POSIX.1-2001 pax): records, and what they change in the entry that follows.
+The body of an extended header: records of ``length key=value``, each closed by a newline.
 
-The records are bytes.  Those of the two forms of sparse map that stand in records are gathered
-under one key, in the form of the later one.
+A record is bytes from end to end: neither ``hdrcharset`` nor any locale changes what it says
+(case J12).  The first form of GNU's sparse files repeats two keys for each segment; they are
+gathered into one record here, as the second form has it.
 """
 
 from __future__ import annotations
 
 from unionlayers._foundation.limits import Limits, exceeded
-from unionlayers._tar.entry import TarEntry
-from unionlayers._tar.number import decimal, seconds
+from unionlayers._tar.number import decimal
+from unionlayers.errors import TarError
 
-__all__ = ["SPARSE_MAP", "apply_records", "parse_records"]
+__all__ = ["SPARSE_MAP", "read_records"]
 
 SPARSE_MAP = b"GNU.sparse.map"
-
 _SPARSE_OFFSET = b"GNU.sparse.offset"
 _SPARSE_LENGTH = b"GNU.sparse.numbytes"
-_TEXTS = frozenset((b"path", b"linkpath", b"uname", b"gname"))
-_SHORTEST = 5
+_NAMES = frozenset((b"path", b"linkpath", b"uname", b"gname"))
+_SHORTEST = len(b"5 a=\n")
 
 
-def parse_records(body: bytes, limits: Limits) -> dict[bytes, bytes]:
+def read_records(body: bytes, limits: Limits) -> dict[bytes, bytes]:
     """
-    Split the body of an extended header into its records; a later record wins.
+    Give the records of an extended header; of equal keys the last one holds.
 
     Raises:
-        ValueError: A record has not the length it states, no ``=``, or a NUL where none may be.
-        LimitError: More records than ``Limits.pax_records``.
+        TarError: A record is not of the form, or a name holds a NUL.
+        LimitError: There are more than ``pax_records``, or more than ``sparse_entries`` segments.
 
     Spec:
-        POSIX.1-2017, pax, "pax Extended Header".
+        POSIX.1-2017, pax, "pax Extended Header"; what is refused is what Go's archive/tar
+        refuses (cases G6 and J13).
+
+    Example:
+        >>> from unionlayers._foundation.limits import Limits
+        >>> read_records(b"12 path=etc\\n13 mtime=1.5\\n", Limits())
+        {b'path': b'etc', b'mtime': b'1.5'}
     """
     records: dict[bytes, bytes] = {}
-    sparse: list[bytes] = []
+    segments: list[bytes] = []
+    has_nul = b"\0" in body
+    find = body.find
     at = 0
-    count = 0
     end = len(body)
+    count = 0
     while at < end:
-        count += 1
-        if count > limits.pax_records:
-            exceeded("pax_records", limits.pax_records, count)
-        blank = body.find(b" ", at, at + 24)
-        if blank < 0:
-            raise ValueError("an extended record without a length")
-        length = decimal(body[at:blank])
-        stop = at + length
-        if length < _SHORTEST or stop > end or stop - 1 <= blank or body[stop - 1] != 0x0A:
-            raise ValueError("an extended record has not the length it states")
+        blank = find(b" ", at)
+        stop = at + _length(body[at:blank] if blank >= 0 else b"", end - at)
+        if stop <= blank + 1 or body[stop - 1] != 0x0A:
+            raise TarError("a record of an extended header does not end in a newline")
         key, equals, value = body[blank + 1 : stop - 1].partition(b"=")
-        if not equals or not key or b"\0" in (value if key in _TEXTS else key):
-            raise ValueError("an extended record that is no key=value")
-        at = stop
+        if not equals or not key:
+            raise TarError("a record of an extended header has no key")
+        if has_nul and b"\0" in (value if key in _NAMES else key):
+            raise TarError("a record of an extended header holds a NUL where a name must not")
         if key in (_SPARSE_OFFSET, _SPARSE_LENGTH):
-            expected = _SPARSE_LENGTH if len(sparse) % 2 else _SPARSE_OFFSET
-            if key != expected or b"," in value:
-                raise ValueError("records of a sparse map out of order")
-            sparse.append(value)
-            if len(sparse) > 2 * limits.sparse_entries:
-                exceeded("sparse_entries", limits.sparse_entries, len(sparse) // 2)
+            _gather(segments, key, value, limits)
         else:
             records[key] = value
-    if sparse:
-        records[SPARSE_MAP] = b",".join(sparse)
+            count += 1
+            if count > limits.pax_records:
+                exceeded("pax_records", limits.pax_records, count)
+        at = stop
+    if segments:
+        records[SPARSE_MAP] = b",".join(segments)
     return records
 
 
-def apply_records(entry: TarEntry, records: dict[bytes, bytes]) -> None:
-    """
-    Change an entry as the records of its extended header say; an empty value changes nothing.
+def _length(digits: bytes, left: int) -> int:
+    """Give the length of a record, which has *left* bytes of room."""
+    try:
+        length = int(digits) if len(digits) < 8 and digits.isdigit() else decimal(digits)
+    except ValueError:
+        length = -1
+    if not _SHORTEST <= length <= left:
+        raise TarError(
+            "a record of an extended header does not begin with its length",
+            expected=f"{_SHORTEST} to {left}",
+            actual=digits[:32].hex(" ") or "no digits",
+        )
+    return length
 
-    Raises:
-        ValueError: A number or time is none.
-    """
-    entry.pax = records
-    for key, value in records.items():
-        if not value:
-            continue
-        if key == b"path":
-            entry.name = value
-        elif key == b"mtime":
-            entry.mtime_ns = seconds(value)
-        elif key == b"size":
-            entry.size = decimal(value)
-        elif key == b"linkpath":
-            entry.linkname = value
-        elif key == b"atime":
-            entry.atime_ns = seconds(value)
-        elif key == b"ctime":
-            entry.ctime_ns = seconds(value)
-        elif key == b"uid":
-            entry.uid = decimal(value)
-        elif key == b"gid":
-            entry.gid = decimal(value)
-        elif key == b"uname":
-            entry.uname = value
-        elif key == b"gname":
-            entry.gname = value
+
+def _gather(segments: list[bytes], key: bytes, value: bytes, limits: Limits) -> None:
+    """Take one half of a segment: offset and length must take turns."""
+    turn = _SPARSE_LENGTH if len(segments) % 2 else _SPARSE_OFFSET
+    if key != turn or b"," in value:
+        raise TarError("the records of a sparse map are out of order")
+    segments.append(value)
+    if len(segments) > 2 * limits.sparse_entries:
+        exceeded("sparse_entries", limits.sparse_entries, (len(segments) + 1) // 2)
