@@ -195,9 +195,10 @@ def unpack_window(packed: bytes) -> bytes:
         StreamError: It is damaged.
     """
     try:
-        window = zstd.ZstdDecompressor().decompress(packed, WINDOW_BYTES + 1)
+        unpacking = zstd.ZstdDecompressor()
+        window = unpacking.decompress(packed, WINDOW_BYTES + 1)
     except zstd.ZstdError as error:
         raise StreamError(f"the window of a checkpoint is damaged: {error}") from error
-    if len(window) > WINDOW_BYTES:
+    if len(window) > WINDOW_BYTES or not unpacking.eof:
         raise StreamError("the window of a checkpoint is damaged", actual=len(window))
     return window

@@ -17,6 +17,8 @@ __all__ = ["Intake"]
 _FETCH = 128 * 1024
 # After a jump little is read at first: headers of a tar are often followed by another jump.
 _FETCH_AFTER_JUMP = 16 * 1024
+# How far back `Intake.advance` can go at any time: an inflater holds 8 bytes in its bit buffer.
+_BACK = 16
 
 
 class Intake:
@@ -34,6 +36,7 @@ class Intake:
 
     __slots__ = (
         "_at",
+        "_before",
         "_data",
         "_fetch_bytes",
         "_fetched",
@@ -52,6 +55,7 @@ class Intake:
         self._source = source
         self._on_fetch = on_fetch
         self._fetched = offset
+        self._before = b""
         self._data = b""
         self._view = memoryview(b"")
         self._at = 0
@@ -72,7 +76,7 @@ class Intake:
         at = self._at
         if at == len(self._data):
             self._fetch(b"")
-            at = 0
+            at = self._at
         return self._view[at : at + most]
 
     def take(self, most: int) -> bytes:
@@ -80,7 +84,7 @@ class Intake:
         at = self._at
         if at == len(self._data):
             self._fetch(b"")
-            at = 0
+            at = self._at
         end = min(at + most, len(self._data))
         self._at = end
         return self._data[at:end]
@@ -93,7 +97,11 @@ class Intake:
 
     def advance(self, taken: int) -> None:
         """Take *taken* bytes of what `some` or `peek` gave; a negative number gives back."""
-        self._at += taken
+        at = self._at + taken
+        if at < 0:
+            self._hold(self._before[at:] + self._data)
+            at = 0
+        self._at = at
 
     def skip(self, wanted: int) -> bool:
         """
@@ -108,7 +116,8 @@ class Intake:
         if self._on_fetch is None:
             target = self.position + wanted
             self._fetched = min(target, self._source.size)
-            self._data, self._at = b"", 0
+            self._hold(b"")
+            self._before, self._at = b"", 0
             self._fetch_bytes = _FETCH_AFTER_JUMP
             self.ended = self._fetched >= self._source.size
             return target <= self._source.size
@@ -126,8 +135,16 @@ class Intake:
         self._fetch_bytes = min(self._fetch_bytes * 2, _FETCH)
         self._fetched += len(data)
         self.ended = self._fetched >= self._source.size
-        if self._on_fetch is not None and data:
+        if not data:
+            return
+        if self._on_fetch is not None:
             self._on_fetch(data)
-        self._data = kept + data if kept else data
-        self._view = memoryview(self._data)
+        at = self._at
+        used = self._data[max(0, at - _BACK) : at]
+        self._before = used if len(used) == _BACK else (self._before + used)[-_BACK:]
+        self._hold(kept + data if kept else data)
         self._at = 0
+
+    def _hold(self, data: bytes) -> None:
+        self._data = data
+        self._view = memoryview(data)
