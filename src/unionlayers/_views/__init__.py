@@ -1,0 +1,1 @@
+"""Views: what people and other libraries touch; none of them imports another."""
