@@ -84,7 +84,7 @@ def by_zstd(
 ) -> Callable[[bytes], bytes]:
     def compress(data: bytes) -> bytes:
         parameter = zstd.CompressionParameter
-        options = {
+        options: dict[int, int] = {
             parameter.compression_level: level,
             parameter.window_log: window,
             parameter.checksum_flag: checksum,
@@ -93,8 +93,9 @@ def by_zstd(
         compressor = zstd.ZstdCompressor(options=options)
         parts = []
         for at in range(0, len(data), 90_000):
-            mode = compressor.FLUSH_BLOCK if flush else compressor.CONTINUE
-            parts.append(compressor.compress(data[at : at + 90_000], mode))
+            parts.append(compressor.compress(data[at : at + 90_000]))
+            if flush:
+                parts.append(compressor.flush(compressor.FLUSH_BLOCK))
         return b"".join([*parts, compressor.flush()])
 
     return compress

@@ -202,7 +202,7 @@ class TestDamage:
         plain = PLAIN[:1500]
         compress = COMPRESS[codec]
         if codec == "zstd":
-            options = {zstd.CompressionParameter.checksum_flag: 1}
+            options: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
             blob = zstd.compress(plain, options=options)
         else:
             blob = compress(plain)
@@ -328,7 +328,7 @@ class TestZstd:
             read_all(zstd.compress(PLAIN) + b"garbage", "zstd")
 
     def test_the_window_limit_is_held_before_memory_is_given(self) -> None:
-        options = {zstd.CompressionParameter.window_log: 24}
+        options: dict[int, int] = {zstd.CompressionParameter.window_log: 24}
         compressor = zstd.ZstdCompressor(options=options)
         blob = compressor.compress(PLAIN) + compressor.flush()
         assert read_all(blob, "zstd", Limits(window_bytes=1 << 24)) == PLAIN

@@ -15,6 +15,8 @@ from unionlayers._codec import engines, gzip_checkpoints
 from unionlayers._codec import intake as intake_module
 from unionlayers._codec.checkpoint import FREE_SPACING, Checkpoint, CheckpointLog
 from unionlayers._codec.decoders import new_decoder
+from unionlayers._codec.deflate_bits import prove_block_start
+from unionlayers._codec.deflate_blocks import find_block_start
 from unionlayers._codec.forward import ForwardStream, open_forward
 from unionlayers._codec.intake import Intake
 from unionlayers._codec.page_cache import PageCache
@@ -128,7 +130,7 @@ def planted(copies: int) -> tuple[bytes, bytes]:
 def test_blocks_inside_of_stored_data_are_tried_and_refused() -> None:
     blob, payload = planted(3)
     refused = []
-    real = gzip_checkpoints.prove_block_start
+    real = prove_block_start
 
     def watching(*arguments: object) -> bytes | None:
         data = real(*arguments)  # type: ignore[arg-type]
@@ -165,7 +167,7 @@ def test_a_search_in_vain_is_given_up() -> None:
     compressor = zlib.compressobj(6, zlib.DEFLATED, 31, 8, zlib.Z_FIXED)
     blob = compressor.compress(PLAIN) + compressor.flush()
     searched = []
-    real = gzip_checkpoints.find_block_start
+    real = find_block_start
 
     def watching(data: bytes, end: int) -> int | None:
         searched.append(end)

@@ -223,7 +223,7 @@ class TestCost:
             checkpoint_spacing=500_000,
         )
         assert isinstance(source, RandomSource)
-        assert source.checkpoints == ()
+        assert list(source.checkpoints) == []
         source.pread(len(PLAIN) - 10, 10)
         made = source.checkpoints
         assert len(made) >= 6
@@ -261,8 +261,8 @@ class TestSpill:
         made: list[object] = []
         real = tempfile.TemporaryFile
 
-        def counting(**options: str) -> object:
-            made.append(real(**options))
+        def counting(*, prefix: str) -> object:
+            made.append(real(prefix=prefix))
             return made[-1]
 
         monkeypatch.setattr(tempfile, "TemporaryFile", counting)
@@ -286,6 +286,7 @@ class TestSpill:
     def test_an_interrupted_read_leaves_no_file_and_can_be_repeated(self) -> None:
         class Interrupted(MemorySource):
             __slots__ = ("left",)
+            left: int
 
             def pread(self, offset: int, length: int) -> bytes:
                 self.left -= 1

@@ -44,7 +44,7 @@ def test_zstd_frame_headers_tell_what_the_library_wrote(
     window_log: int, known_size: bool, size: int, checksum: int
 ) -> None:
     parameter = zstd.CompressionParameter
-    options = {parameter.window_log: window_log, parameter.checksum_flag: checksum}
+    options: dict[int, int] = {parameter.window_log: window_log, parameter.checksum_flag: checksum}
     compressor = zstd.ZstdCompressor(options=options)
     if known_size:
         compressor.set_pledged_input_size(size)
