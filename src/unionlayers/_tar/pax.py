@@ -17,6 +17,7 @@ __all__ = ["SPARSE_MAP", "read_records"]
 SPARSE_MAP = b"GNU.sparse.map"
 _SPARSE_OFFSET = b"GNU.sparse.offset"
 _SPARSE_LENGTH = b"GNU.sparse.numbytes"
+_SPARSE_PAIR = frozenset((_SPARSE_OFFSET, _SPARSE_LENGTH))
 _NAMES = frozenset((b"path", b"linkpath", b"uname", b"gname"))
 _SHORTEST = len(b"5 a=\n")
 
@@ -47,7 +48,15 @@ def read_records(body: bytes, limits: Limits) -> dict[bytes, bytes]:
     count = 0
     while at < end:
         blank = find(b" ", at)
-        stop = at + _length(body[at:blank] if blank >= 0 else b"", end - at)
+        digits = body[at:blank] if blank >= 0 else b""
+        length = int(digits) if len(digits) < 8 and digits.isdigit() else _length(digits)
+        stop = at + length
+        if length < _SHORTEST or stop > end:
+            raise TarError(
+                "a record of an extended header does not begin with its length",
+                expected=f"{_SHORTEST} to {end - at}",
+                actual=length,
+            )
         if stop <= blank + 1 or body[stop - 1] != 0x0A:
             raise TarError("a record of an extended header does not end in a newline")
         key, equals, value = body[blank + 1 : stop - 1].partition(b"=")
@@ -55,7 +64,7 @@ def read_records(body: bytes, limits: Limits) -> dict[bytes, bytes]:
             raise TarError("a record of an extended header has no key")
         if has_nul and b"\0" in (value if key in _NAMES else key):
             raise TarError("a record of an extended header holds a NUL where a name must not")
-        if key in (_SPARSE_OFFSET, _SPARSE_LENGTH):
+        if key in _SPARSE_PAIR:
             _gather(segments, key, value, limits)
         else:
             records[key] = value
@@ -68,19 +77,15 @@ def read_records(body: bytes, limits: Limits) -> dict[bytes, bytes]:
     return records
 
 
-def _length(digits: bytes, left: int) -> int:
-    """Give the length of a record, which has *left* bytes of room."""
+def _length(digits: bytes) -> int:
+    """Give the length of a record that is written in an uncommon way."""
     try:
-        length = int(digits) if len(digits) < 8 and digits.isdigit() else decimal(digits)
+        return decimal(digits)
     except ValueError:
-        length = -1
-    if not _SHORTEST <= length <= left:
         raise TarError(
             "a record of an extended header does not begin with its length",
-            expected=f"{_SHORTEST} to {left}",
             actual=digits[:32].hex(" ") or "no digits",
-        )
-    return length
+        ) from None
 
 
 def _gather(segments: list[bytes], key: bytes, value: bytes, limits: Limits) -> None:

@@ -86,6 +86,9 @@ def _mtime(raw: bytes) -> int:
     return read_field("mtime", raw) * _GIGA
 
 
+_back = lru_cache(512)(read_back)
+
+
 class TarReader:
     """
     The entries of a tar, in order; can be iterated once.
@@ -187,21 +190,23 @@ class TarReader:
             ) and not checksum_holds(block):
                 self._end(block)
                 return
+            flag = block[156]
+            mode, uid, gid = _access(block[100:124])
+            mtime_ns = _mtime(block[136:148])
+            self.declared_size = size = _size(block[124:136])
             back = block[157:]
             if back != known:
-                linkname, uname, gname, devmajor, devminor, prefix, atime, ctime, _ = read_back(
-                    back
-                )
+                known = back
+                linkname, uname, gname, devmajor, devminor, prefix, atime, ctime, _ = _back(back)
                 atime_ns = None if atime is None else atime * _GIGA
                 ctime_ns = None if ctime is None else ctime * _GIGA
-                known = back
+            if flag in _SPECIAL:
+                offset = self._extension(flag, size)
+                continue
             end = block.find(0, 0, 100)
             name = block[: end if end >= 0 else 100]
             if prefix:
                 name = prefix + b"/" + name
-            mode, uid, gid = _access(block[100:124])
-            flag = block[156]
-            self.declared_size = size = _size(block[124:136])
             if flag in HEADER_ONLY:
                 self._bodiless = size > 0
                 size = 0
@@ -213,16 +218,12 @@ class TarReader:
             entry = new(
                 TarEntry,
                 (
-                    self._ordinal, name, flag, mode, uid, gid, size, _mtime(block[136:148]),
-                    linkname, devmajor, devminor, offset, offset, body, size, None,
-                    atime_ns, ctime_ns, None, uname, gname,
+                    self._ordinal, name, flag, mode, uid, gid, size, mtime_ns, linkname,
+                    devmajor, devminor, offset, offset, body, size, None, atime_ns, ctime_ns,
+                    None, uname, gname,
                 ),
             )  # fmt: skip
             if flag not in _PLAIN or self._start is not None:
-                if flag in _SPECIAL:
-                    self._extension(entry)
-                    offset = body + size + -size % BLOCK
-                    continue
                 entry = self._extended(entry, block)
                 size = entry.stored_size
                 body = entry.data_offset
@@ -258,32 +259,35 @@ class TarReader:
             )
         self.end_offset = self._stream.position
 
-    def _extension(self, entry: TarEntry) -> None:
-        """Take the body of a header that only says something of the entry that follows."""
-        size = entry.size
+    def _extension(self, flag: int, size: int) -> int:
+        """Take a header that says something of the entry that follows; give the offset after."""
         limits = self._limits
+        offset = self._offset
+        self._bodiless = False
+        if size < 0:
+            raise TarError("the size of an extended header is negative", actual=size)
         if size > limits.header_bytes:
-            exceeded("header_bytes", limits.header_bytes, size, offset=entry.header_offset)
-        body = self._stream.take(size + -size % BLOCK)
+            exceeded("header_bytes", limits.header_bytes, size, offset=offset)
+        padded = size + -size % BLOCK
+        body = self._stream.take(padded)
         if len(body) < size:
             raise TarError(
                 "the archive ends inside an extended header", expected=size, actual=len(body)
             )
         body = body[:size]
-        flag = entry.typeflag
-        if flag == _GLOBAL:
-            # Go's reader hands it out like an entry, so that whatever came before it is lost.
-            self._forget()
-            self._global(entry.header_offset, read_records(body, limits), size)
-            return
         if self._start is None:
-            self._start = entry.header_offset
+            self._start = offset
         if flag == _EXTENDED:
             self._records = read_records(body, limits)
+        elif flag == _GLOBAL:
+            # Go's reader hands it out like an entry, so that whatever came before it is lost.
+            self._forget()
+            self._global(offset, read_records(body, limits), size)
         elif flag == _LONG_NAME:
             self._long_name = body.partition(b"\0")[0]
         else:
             self._long_link = body.partition(b"\0")[0]
+        return offset + BLOCK + padded
 
     def _global(self, offset: int, records: dict[bytes, bytes], size: int) -> None:
         self.global_count += 1
