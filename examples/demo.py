@@ -14,6 +14,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fs.info import Info
 
@@ -21,7 +22,7 @@ from unionlayers import Image, Layer, UnionFS, UnionLayersError, open_image
 
 __all__ = ["main"]
 
-MOST_NAMES = 12
+MOST_NAMES = 16
 MOST_LINES = 8
 WIDTH = 100
 
@@ -148,8 +149,9 @@ def show_file(image: Image, view: UnionFS) -> None:
     heading("One file from the middle of the stack")
     supplied: dict[int, list[str]] = {layer.index: [] for layer in image.layers}
     for path, info in view.walk.info(namespaces=["stat", "layer"]):
-        if stat.S_ISREG(info.raw["stat"]["st_mode"]):
-            supplied[info.raw["layer"]["index"]].append(path)
+        facts: dict[str, dict[str, Any]] = info.raw
+        if stat.S_ISREG(facts["stat"]["st_mode"]):
+            supplied[facts["layer"]["index"]].append(path)
     middle = len(image.layers) // 2
     for layer in sorted(image.layers, key=lambda layer: abs(layer.index - middle)):
         for path in supplied[layer.index]:
@@ -176,7 +178,11 @@ def deletions(image: Image, view: UnionFS) -> Iterator[tuple[str, Layer, UnionFS
 
 def present(view: UnionFS, path: str) -> bool:
     """Tell whether a path is there, a dangling link included."""
-    return view.exists(path) or view.islink(path)
+    try:
+        view.getinfo(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def show_deletion(image: Image, view: UnionFS) -> None:

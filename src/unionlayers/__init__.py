@@ -52,7 +52,7 @@ def __getattr__(name: str) -> Any:
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # noqa: PLC0415
+    import importlib
 
     value = getattr(importlib.import_module(module), name)
     globals()[name] = value
@@ -65,7 +65,7 @@ def __dir__() -> list[str]:
 
 
 def _view(image: Image, layers: Any, profile: Any) -> Any:
-    from unionlayers._views.union_fs import UnionFS  # noqa: PLC0415
+    from unionlayers._views.union_fs import UnionFS
 
     return UnionFS.over(image, layers, profile)
 

@@ -121,10 +121,13 @@ class UnionLayersError(Exception):
         self.actual = actual
         self.candidates = tuple(candidates)
         self.hint = hint
-        if isinstance(self, OSError):
-            self.errno = self.errno_default
-            self.strerror = message
-            self.filename = path
+        if issubclass(type(self), OSError):
+            for name, value in (
+                ("errno", self.errno_default),
+                ("strerror", message),
+                ("filename", path),
+            ):
+                setattr(self, name, value)
 
     def __str__(self) -> str:
         """Give the message, then what is known of the place, then the candidates and the hint."""
@@ -154,13 +157,11 @@ def _shown(value: object) -> str:
     return ascii(text)
 
 
-def _rebuild(
-    cls: type[UnionLayersError], message: str, state: dict[str, Any]
-) -> UnionLayersError:
+def _rebuild(cls: type[UnionLayersError], message: str, state: dict[str, Any]) -> UnionLayersError:
     error = cls(message)
     error.__dict__.update(state)
-    if isinstance(error, OSError):
-        error.filename = error.path
+    if issubclass(cls, OSError):
+        setattr(error, "filename", error.path)  # noqa: B010 - not every class has it
     return error
 
 

@@ -1,4 +1,4 @@
-"""The image configuration: what is needed of it, checked where a wrong reading would be a wrong tree."""
+"""The image configuration: what is needed of it, and its history as steps."""
 
 from __future__ import annotations
 

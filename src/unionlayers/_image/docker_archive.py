@@ -168,4 +168,3 @@ def _member(path: Document) -> str:
             actual=raw[:200],
         )
     return decode(name)
-

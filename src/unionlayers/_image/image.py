@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from attrs import evolve, field, frozen
 
@@ -122,14 +122,17 @@ class Image:
             step = made.get(position)
             layers.append(
                 Layer(
-                    self, position, record, chain_id=chain,
+                    self,
+                    position,
+                    record,
+                    chain_id=chain,
                     created_by=step.created_by if step else None,
                     created=step.created if step else None,
-                )  # fmt: skip
+                )
             )
         return tuple(layers)
 
-    # -- views --------------------------------------------------------------------------------------
+    # -- views ------------------------------------------------------------------------------------
 
     def fs(self, layers: LayerChoice = None, *, profile: Profile | str | None = None) -> UnionFS:
         """
@@ -214,18 +217,26 @@ class Image:
         if self.history and len(steps) != len(self.layers):
             found.append(
                 Finding(
-                    "HISTORY_MISMATCH", -1, None, None,
+                    "HISTORY_MISMATCH",
+                    -1,
+                    None,
+                    None,
                     f"{len(steps)} steps of the history made layers, and there are "
-                    f"{len(self.layers)} layers", "L9",
-                )  # fmt: skip
+                    f"{len(self.layers)} layers",
+                    "L9",
+                )
             )
         for layer in self.layers:
             if self.lacks(layer.index) and self.options.missing == "skip":
                 found.append(
                     Finding(
-                        "LAYER_MISSING", layer.index, None, None,
-                        f"the source lacks the layer {layer.digest}", "L10",
-                    )  # fmt: skip
+                        "LAYER_MISSING",
+                        layer.index,
+                        None,
+                        None,
+                        f"the source lacks the layer {layer.digest}",
+                        "L10",
+                    )
                 )
             else:
                 found.extend(layer.findings())
@@ -251,13 +262,11 @@ class Image:
             DigestMismatchError: Something is not what was promised.
             BlobNotFoundError: A layer is not there.
         """
-        strict = Image(
-            self._store, self.record, evolve(self.options, verify=True), reopen=None
-        )
+        strict = Image(self._store, self.record, evolve(self.options, verify=True), reopen=None)
         for layer in strict.layers:
             layer.load()
 
-    # -- what layers ask ------------------------------------------------------------------------------
+    # -- what layers ask --------------------------------------------------------------------------
 
     def blob(self, member: str) -> ByteSource | None:
         """Give the bytes of a blob as stored."""
@@ -277,7 +286,7 @@ class Image:
         if self._closed:
             raise ClosedError("the image was closed", member=self.label)
 
-    # -- life -------------------------------------------------------------------------------------------
+    # -- life -------------------------------------------------------------------------------------
 
     @property
     def closed(self) -> bool:
@@ -293,7 +302,7 @@ class Image:
             layer.close()
         self._store.close()
 
-    def __enter__(self) -> Image:
+    def __enter__(self) -> Self:
         """Give the image itself."""
         return self
 

@@ -104,9 +104,13 @@ def index_blob(
         known = twin if _hashed(source, promise.digest, progress) == promise.digest else None
     if known is None:
         known = _pass(
-            source, promise, compression=compression, verify=verify, limits=limits,
+            source,
+            promise,
+            compression=compression,
+            verify=verify,
+            limits=limits,
             progress=progress,
-        )  # fmt: skip
+        )
     if verify:
         _compare(known, promise)
     with _shared.lock:
@@ -212,16 +216,22 @@ def _notes(reader: TarReader, codec: str, trailing: int) -> list[Note]:
     if reader.trailing_nonzero:
         notes.append(
             Note(
-                "DATA_AFTER_END", None, None,
-                f"{reader.trailing_size} bytes behind the end of the tar, not all zero", "J6",
-            )  # fmt: skip
+                "DATA_AFTER_END",
+                None,
+                None,
+                f"{reader.trailing_size} bytes behind the end of the tar, not all zero",
+                "J6",
+            )
         )
     if trailing:
         notes.append(
             Note(
-                "DATA_AFTER_STREAM", None, None,
-                f"{trailing} bytes behind the end of the compressed stream", "K3",
-            )  # fmt: skip
+                "DATA_AFTER_STREAM",
+                None,
+                None,
+                f"{trailing} bytes behind the end of the compressed stream",
+                "K3",
+            )
         )
     if codec in ("xz", "bzip2"):
         notes.append(

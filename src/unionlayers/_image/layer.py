@@ -177,10 +177,14 @@ class Layer:
             return ()
         return (
             Finding(
-                "MEDIA_TYPE_MISMATCH", self.index, None, None,
-                f"the media type says {declared}, the bytes are {index.codec}", "K1",
+                "MEDIA_TYPE_MISMATCH",
+                self.index,
+                None,
+                None,
+                f"the media type says {declared}, the bytes are {index.codec}",
+                "K1",
             ),
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         """Let go of the decompressor and what it holds."""

@@ -162,8 +162,8 @@ def embedded(descriptor: Document, limits: Limits) -> bytes | None:
     Spec:
         OCI image-spec v1.1, descriptor.md, "Embedded Content".
     """
-    import base64  # noqa: PLC0415 - few descriptors have it
-    import binascii  # noqa: PLC0415
+    import base64
+    import binascii
 
     data = descriptor.at("data")
     text = data.text()
@@ -208,7 +208,7 @@ def _record(store: Store, found: _Found, *, verify: bool, limits: Limits) -> Ima
             actual=media_type,
         )
     raw = _blob(store, descriptor, verify=verify, limits=limits) if kind != "artifact" else None
-    head = {
+    head: dict[str, Any] = {
         "references": found.references,
         "digest": digest,
         "indexes": found.indexes,
@@ -216,13 +216,24 @@ def _record(store: Store, found: _Found, *, verify: bool, limits: Limits) -> Ima
     if raw is None:
         absent = store.find(blob_name(digest)) is None
         return ImageRecord(
-            layout="oci", kind=kind, platform=platform, annotations=annotations,
-            missing=(digest,) if absent else (), **head,
-        )  # fmt: skip
+            layout="oci",
+            kind=kind,
+            platform=platform,
+            annotations=annotations,
+            missing=(digest,) if absent else (),
+            **head,
+        )
     return read_manifest(
-        store, parse_document(raw, blob_name(digest)), raw, kind=kind, platform=platform,
-        head=head, annotations=annotations, verify=verify, limits=limits,
-    )  # fmt: skip
+        store,
+        parse_document(raw, blob_name(digest)),
+        raw,
+        kind=kind,
+        platform=platform,
+        head=head,
+        annotations=annotations,
+        verify=verify,
+        limits=limits,
+    )
 
 
 def read_manifest(
@@ -271,10 +282,14 @@ def read_manifest(
         layer = _layer(store, descriptor, limits)
         if diff_ids is not None and position < len(diff_ids):
             layer = LayerRecord(
-                member=layer.member, digest=layer.digest, size=layer.size,
-                diff_id=diff_ids[position], media_type=layer.media_type, urls=layer.urls,
+                member=layer.member,
+                digest=layer.digest,
+                size=layer.size,
+                diff_id=diff_ids[position],
+                media_type=layer.media_type,
+                urls=layer.urls,
                 data=layer.data,
-            )  # fmt: skip
+            )
         if layer.member is None and layer.data is None:
             missing.append(str(layer.digest))
         layers.append(layer)

@@ -12,9 +12,9 @@ from attrs import frozen
 from unionlayers._bytes.file import FileSource
 from unionlayers._bytes.source import ByteSource
 from unionlayers._bytes.stream import StreamSource
+from unionlayers._codec.forward import Progress
 from unionlayers._codec.sniff import sniff
 from unionlayers._foundation.limits import Limits
-from unionlayers._codec.forward import Progress
 from unionlayers._image.docker_archive import MANIFEST, read_docker_archive
 from unionlayers._image.image import Image, Options
 from unionlayers._image.layer_files import LayerFiles
@@ -50,7 +50,7 @@ class ImageSummary:
     id: str | None
     digest: str | None
     platform: str | None
-    kind: Literal["image", "attestation", "artifact"] | str
+    kind: str
     present: bool
     missing: tuple[str, ...]
 
@@ -149,8 +149,8 @@ def open_image(
 
 def _absolute(source: Source) -> str | list[str]:
     if isinstance(source, list | tuple):
-        return [os.path.abspath(path) for path in source]
-    return os.path.abspath(source)  # type: ignore[arg-type]
+        return [str(Path(path).absolute()) for path in source]
+    return str(Path(source).absolute())  # type: ignore[arg-type]
 
 
 def _reopened(
@@ -295,4 +295,3 @@ def _docker(
         if any(record.kind == "image" and record.present for record in oci):
             return []
         raise
-

@@ -67,15 +67,22 @@ def _merged(oci: ImageRecord, docker: ImageRecord, prefer: str) -> ImageRecord:
         findings = (
             *findings,
             DocumentFinding(
-                "LAYOUTS_DISAGREE", -1,
-                f"index.json and manifest.json name other layers; those of {prefer} count", "L3",
+                "LAYOUTS_DISAGREE",
+                -1,
+                f"index.json and manifest.json name other layers; those of {prefer} count",
+                "L3",
             ),
-        )  # fmt: skip
+        )
     chosen = docker if prefer == "docker" else oci
     return evolve(
-        chosen, references=references, findings=findings, digest=oci.digest,
-        raw_manifest=oci.raw_manifest, indexes=oci.indexes, annotations=oci.annotations,
-    )  # fmt: skip
+        chosen,
+        references=references,
+        findings=findings,
+        digest=oci.digest,
+        raw_manifest=oci.raw_manifest,
+        indexes=oci.indexes,
+        annotations=oci.annotations,
+    )
 
 
 def select(

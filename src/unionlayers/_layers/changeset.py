@@ -127,9 +127,11 @@ class PlainChangeset:
     def findings(self) -> tuple[Finding, ...]:
         """What is odd inside the layer; an opaque root is the one case that a profile decides."""
         found = list(findings_of_notes(self.index.notes))
-        for mark in self.index.marks:
-            if mark.name is None and mark.directory == 0:
-                found.append(root_opaque_finding(mark.ordinal, self.profile))
+        found.extend(
+            root_opaque_finding(mark.ordinal, self.profile)
+            for mark in self.index.marks
+            if mark.name is None and mark.directory == 0
+        )
         return tuple(found)
 
     def children(self, directory: int) -> Mapping[str, int]:

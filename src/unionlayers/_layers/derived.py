@@ -78,9 +78,7 @@ class DerivedChangeset:
 
     def names_of(self, inode: int) -> tuple[int, ...]:
         """Rows of all names of the inode that are still in the layer."""
-        return tuple(
-            row for row in (inode, *self._names.get(inode, ())) if row in self._where
-        )
+        return tuple(row for row in (inode, *self._names.get(inode, ())) if row in self._where)
 
     def path(self, row: int) -> str:
         """Give the path at which the layer has a row."""
@@ -100,7 +98,7 @@ class DerivedChangeset:
             if place.row >= self.index.rows and place.row in self._where
         }
 
-    # -- building -----------------------------------------------------------------------------------
+    # -- building ---------------------------------------------------------------------------------
 
     @property
     def root(self) -> Place:
@@ -170,7 +168,7 @@ class DerivedChangeset:
         """Let the header of a hard link change its inode."""
         self.metadata[inode] = (*self.metadata.get(inode, ()), row)
 
-    # -- what the rules ask ---------------------------------------------------------------------------
+    # -- what the rules ask -----------------------------------------------------------------------
 
     def is_placed(self, row: int) -> bool:
         """Tell whether a row is still in the tree."""

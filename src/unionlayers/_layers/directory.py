@@ -112,9 +112,9 @@ class Directory:
         while (part := self.part(position)) is not None:
             slot, number, _ = part
             changeset = union.changeset(slot)
-            row = changeset.children(number).get(name)
-            if row is not None and not union.is_left_out(slot, row):
-                return self._node(name, slot, row, position)
+            found = changeset.children(number).get(name)
+            if found is not None and not union.is_left_out(slot, found):
+                return self._node(name, slot, found, position)
             if name in changeset.whiteouts(number):
                 return None
             position += 1

@@ -115,9 +115,7 @@ def profile_named(profile: Profile | str) -> Profile:
         return profile
     found = PROFILES.get(profile)
     if found is None:
-        raise UnknownProfileError(
-            f"no profile is called {profile!r}", candidates=tuple(PROFILES)
-        )
+        raise UnknownProfileError(f"no profile is called {profile!r}", candidates=tuple(PROFILES))
     return found
 
 

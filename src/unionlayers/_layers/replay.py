@@ -10,7 +10,7 @@ consulted only where the profile follows symbolic links of lower layers.
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from attrs import define, field
 
@@ -20,7 +20,7 @@ from unionlayers._layers.changeset import Downlink, findings_of_notes, root_opaq
 from unionlayers._layers.derived import DerivedChangeset, Place
 from unionlayers._layers.finding import Finding
 from unionlayers._layers.profile import Profile
-from unionlayers._tar.index import ABSENT, LayerIndex
+from unionlayers._tar.index import LayerIndex
 from unionlayers.errors import LayerError, WhiteoutError
 
 __all__ = ["Beneath", "replay"]
@@ -100,7 +100,7 @@ class _Player:
     def take(self, row: int, raw: bytes) -> None:
         """Apply one entry, or record why it was left out."""
         path = decode(raw)
-        codes = self.odd.get(row, frozenset())
+        codes: set[str] | frozenset[str] = self.odd.get(row, frozenset())
         if self.profile.windows == "files":
             if not (path == "Files" or path.startswith("Files/")):
                 return
@@ -124,16 +124,18 @@ class _Player:
                 self.aside[path] = row
                 return
         if name.startswith(_PREFIX):
-            self._take_mark(row, path, parent, name)
+            self._take_mark(path, parent, name)
             return
         place = self._place_for(parent, path)
         if place is None:
             return
         if "device-zero" in codes:
             self._find(
-                "DEVICE_ZERO", path,
-                "a character device 0:0, which overlayfs takes for a whiteout", "I2",
-            )  # fmt: skip
+                "DEVICE_ZERO",
+                path,
+                "a character device 0:0, which overlayfs takes for a whiteout",
+                "I2",
+            )
             if self.profile.chardev_0_0 == "whiteout":
                 self._remove(place, name)
                 place.whiteouts.add(name)
@@ -172,10 +174,12 @@ class _Player:
         before = place.children.get(name)
         if is_directory and name in place.whiteouts:
             self._find(
-                "WHITEOUT_THEN_DIR", path,
+                "WHITEOUT_THEN_DIR",
+                path,
                 "a whiteout and an entry for the same directory: overlayfs shows what the "
-                "layers beneath have in it, the specification hides it", "A5",
-            )  # fmt: skip
+                "layers beneath have in it, the specification hides it",
+                "A5",
+            )
             if self.profile.whiteout_then_dir == "merge" and before is None:
                 place.whiteouts.discard(name)
         inner = None if before is None else self.tree.place(before)
@@ -201,22 +205,27 @@ class _Player:
         if row is not None:
             self.tree.forget(row)
 
-    # -- whiteouts ----------------------------------------------------------------------------------
+    # -- whiteouts --------------------------------------------------------------------------------
 
-    def _take_mark(self, row: int, path: str, parent: str, name: str) -> None:
+    def _take_mark(self, path: str, parent: str, name: str) -> None:
         hidden = name[len(_PREFIX) :]
         if hidden in ("", ".", ".."):
             self._refuse(
-                "BAD_WHITEOUT", path, "a whiteout that names nothing",
-                "A10" if not hidden else "A11", kind=WhiteoutError,
-            )  # fmt: skip
+                "BAD_WHITEOUT",
+                path,
+                "a whiteout that names nothing",
+                "A10" if not hidden else "A11",
+                kind=WhiteoutError,
+            )
             return
         is_opaque = name == _OPAQUE
         if self._below_whiteout(parent):
             self._find(
-                "WHITEOUT_BELOW_WHITEOUT", path,
-                "a whiteout below a directory that the same layer hides", "A9",
-            )  # fmt: skip
+                "WHITEOUT_BELOW_WHITEOUT",
+                path,
+                "a whiteout below a directory that the same layer hides",
+                "A9",
+            )
             if self.profile.whiteout_below_whiteout == "drop":
                 return
         place = self._place_for(parent, path, mark=True)
@@ -258,10 +267,12 @@ class _Player:
         wiped = self.tree.implied_below(place)
         if wiped:
             self._find(
-                "OPAQUE_AFTER_IMPLIED", path,
+                "OPAQUE_AFTER_IMPLIED",
+                path,
                 "an opaque whiteout after entries below a directory that is only implied: "
-                "runtimes that apply layers in sequence lose them", "B3",
-            )  # fmt: skip
+                "runtimes that apply layers in sequence lose them",
+                "B3",
+            )
             if self.profile.opaque_after_implied == "wipe":
                 for inside, name in wiped:
                     self._remove(inside, name)
@@ -278,7 +289,7 @@ class _Player:
             place = self.tree.place(row)
         return False
 
-    # -- hard links -----------------------------------------------------------------------------------
+    # -- hard links -------------------------------------------------------------------------------
 
     def _take_hard_link(self, row: int, path: str, place: Place, name: str) -> None:
         raw, _ = clean_entry_name(self.index.texts[self.index.ref[row]])
@@ -309,9 +320,11 @@ class _Player:
         inode = self.tree.bind(row, bound)
         if "hard-link-metadata" in self.odd.get(row, ()) or inode in self.tree.metadata:
             self._find(
-                "HARDLINK_METADATA", path,
-                "the header of a hard link has other metadata than its inode", "E7",
-            )  # fmt: skip
+                "HARDLINK_METADATA",
+                path,
+                "the header of a hard link has other metadata than its inode",
+                "E7",
+            )
         if self.profile.hardlink_meta == "apply":
             self.tree.apply(inode, row)
 
@@ -324,7 +337,7 @@ class _Player:
         prefix = self.tree.path_of(place)
         return place, name, f"{prefix}/{name}" if prefix else name
 
-    # -- directories on the way --------------------------------------------------------------------
+    # -- directories on the way -------------------------------------------------------------------
 
     def _place_for(self, parent: str, path: str, *, mark: bool = False) -> Place | None:
         """Give the directory for an entry, made where it is missing; None if it was left out."""
@@ -395,10 +408,12 @@ class _Player:
         if stat.S_ISLNK(below[0]):
             if make and self.profile.symlinked_parent == "follow":
                 self._find(
-                    "PARENT_SYMLINK_FOLLOWED", path,
+                    "PARENT_SYMLINK_FOLLOWED",
+                    path,
                     "a directory on the way is a symbolic link in a lower layer: overlayfs "
-                    "replaces the link", "D1",
-                )  # fmt: skip
+                    "replaces the link",
+                    "D1",
+                )
             return below[1] if self.profile.symlinked_parent == "follow" else None
         if make and self.profile.implied_over_file == "error":
             self._refuse(
@@ -406,7 +421,7 @@ class _Player:
             )
         return None
 
-    # -- endings ------------------------------------------------------------------------------------
+    # -- endings ----------------------------------------------------------------------------------
 
     def finish(self) -> DerivedChangeset:
         """Tell each unbound hard link which later entry of the layer has its target's path."""
@@ -426,7 +441,13 @@ class _Player:
         self.findings.append(Finding(code, 0, self.ordinal, "/" + path, message, case))
 
     def _refuse(
-        self, code: str, path: str, message: str, case: str, *, kind: type[LayerError] | type[WhiteoutError] = LayerError
+        self,
+        code: str,
+        path: str,
+        message: str,
+        case: str,
+        *,
+        kind: type[LayerError | WhiteoutError] = LayerError,
     ) -> None:
         if self.warn:
             self._find(code, path, message, case)
@@ -437,5 +458,3 @@ class _Player:
             entry=self.ordinal,
             hint='Pass on_invalid="warn" to record it and go on',
         )
-
-

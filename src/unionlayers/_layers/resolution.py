@@ -66,7 +66,8 @@ def resolve_in(union: Union, root: Directory, path: str, *, follow: bool = True)
     links: list[Link] = []
     while pending:
         name = pending.pop()
-        if node.directory is None:
+        directory = node.directory
+        if directory is None:
             raise PathNotADirectoryError("a component of the path is no directory", path=path)
         if name == ".":
             continue
@@ -74,7 +75,7 @@ def resolve_in(union: Union, root: Directory, path: str, *, follow: bool = True)
             if node.parent is not None:
                 node = node.parent.node()
             continue
-        found = node.directory.lookup(name)
+        found = directory.lookup(name)
         if found is None:
             hint = None
             if links:

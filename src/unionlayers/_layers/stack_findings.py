@@ -41,9 +41,13 @@ def _between(union: Union, slot: int) -> Iterator[Finding]:
     root = changeset.own_row(0)
     if root != ABSENT and index.kinds[index.kind[root]] != (stat.S_IFDIR | 0o755, 0, 0):
         yield Finding(
-            "ROOT_ENTRY", 0, index.ordinal[root], "/",
-            "an entry gives the root other metadata, which overlayfs ignores", "H5",
-        )  # fmt: skip
+            "ROOT_ENTRY",
+            0,
+            index.ordinal[root],
+            "/",
+            "an entry gives the root other metadata, which overlayfs ignores",
+            "H5",
+        )
     if slot:
         for path in changeset.implied().values():
             yield from _implied(union, slot, path)
@@ -54,14 +58,22 @@ def _between(union: Union, slot: int) -> Iterator[Finding]:
             yield Finding("HARDLINK_MISSING", 0, link.entry, path, bound.message, "E10")
         elif bound[0] == slot:
             yield Finding(
-                "HARDLINK_FORWARD", 0, link.entry, path,
-                "a hard link before its target, which no runtime applies", "E5",
-            )  # fmt: skip
+                "HARDLINK_FORWARD",
+                0,
+                link.entry,
+                path,
+                "a hard link before its target, which no runtime applies",
+                "E5",
+            )
         else:
             yield Finding(
-                "HARDLINK_TO_LOWER", 0, link.entry, path,
-                "a hard link to a file of a lower layer, which overlayfs cannot apply", "E3",
-            )  # fmt: skip
+                "HARDLINK_TO_LOWER",
+                0,
+                link.entry,
+                path,
+                "a hard link to a file of a lower layer, which overlayfs cannot apply",
+                "E3",
+            )
 
 
 def _implied(union: Union, slot: int, path: str) -> Iterator[Finding]:
@@ -71,18 +83,30 @@ def _implied(union: Union, slot: int, path: str) -> Iterator[Finding]:
     entry = union.entry(below)
     if below.directory is None and stat.S_ISLNK(entry.mode):
         yield Finding(
-            "PARENT_SYMLINK_REPLACED", 0, None, "/" + path,
-            "a directory that the layer implies replaces a symbolic link of a lower layer", "D1",
-        )  # fmt: skip
+            "PARENT_SYMLINK_REPLACED",
+            0,
+            None,
+            "/" + path,
+            "a directory that the layer implies replaces a symbolic link of a lower layer",
+            "D1",
+        )
     elif below.directory is None:
         yield Finding(
-            "IMPLIED_OVER_FILE", 0, None, "/" + path,
-            "a directory that the layer implies replaces a file of a lower layer", "C5",
-        )  # fmt: skip
+            "IMPLIED_OVER_FILE",
+            0,
+            None,
+            "/" + path,
+            "a directory that the layer implies replaces a file of a lower layer",
+            "C5",
+        )
     elif (entry.mode, entry.uid, entry.gid) != (
         IMPLIED_DIRECTORY.mode, IMPLIED_DIRECTORY.uid, IMPLIED_DIRECTORY.gid,
     ):  # fmt: skip
         yield Finding(
-            "IMPLIED_DIRECTORY", 0, None, "/" + path,
-            "a directory without an entry keeps its metadata; Docker's overlay2 resets it", "H2",
-        )  # fmt: skip
+            "IMPLIED_DIRECTORY",
+            0,
+            None,
+            "/" + path,
+            "a directory without an entry keeps its metadata; Docker's overlay2 resets it",
+            "H2",
+        )

@@ -72,7 +72,7 @@ class Union:
         self._linked: tuple[int, ...] = ()
         self.root = Directory(self, None, "")
 
-    # -- layers -------------------------------------------------------------------------------------
+    # -- layers -----------------------------------------------------------------------------------
 
     def changeset(self, slot: int) -> Changeset:
         """
@@ -143,7 +143,7 @@ class Union:
         entry = self.entry(node)
         return entry.type, entry.target
 
-    # -- nodes --------------------------------------------------------------------------------------
+    # -- nodes ------------------------------------------------------------------------------------
 
     def root_beneath(self, slot: int) -> Directory:
         """Give the root of what the layers beneath a slot show."""
@@ -202,10 +202,13 @@ class Union:
 
         def refused(message: str, case: str) -> LayerError:
             return LayerError(
-                f"{message} (case {case})", path=path, layer=layer, entry=downlink.entry,
+                f"{message} (case {case})",
+                path=path,
+                layer=layer,
+                entry=downlink.entry,
                 expected="/" + downlink.target,
                 hint='Pass on_invalid="warn" to leave it out',
-            )  # fmt: skip
+            )
 
         if self.profile.hardlink_to_lower == "error" and not self.warn:
             return refused("a hard link whose target is not in its own layer", "E3")
@@ -225,7 +228,7 @@ class Union:
 
     def beneath_followed(self, slot: int, path: str) -> Node | None:
         """Give the node at a path beneath a slot; links on the way are followed, the last not."""
-        from unionlayers._layers.resolution import resolve_in  # noqa: PLC0415 - mutual
+        from unionlayers._layers.resolution import resolve_in
 
         try:
             return resolve_in(self, self.root_beneath(slot), "/" + path, follow=False).node
@@ -242,7 +245,7 @@ class Union:
         inode = changeset.inode(row)
         return inode in changeset.downlinks and isinstance(self.bind((slot, inode)), LayerError)
 
-    # -- metadata -----------------------------------------------------------------------------------
+    # -- metadata ---------------------------------------------------------------------------------
 
     def supplier(self, node: Node) -> Inode | None:
         """Give (slot, row) of the entry that gives a node its metadata; None if none does."""
@@ -327,4 +330,3 @@ class Union:
     def _shows(self, path: str, slot: int, row: int) -> bool:
         node = self.beneath(self.top, path)
         return node is not None and (node.slot, node.row) == (slot, row)
-

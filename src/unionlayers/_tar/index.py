@@ -148,9 +148,20 @@ class LayerIndex:
     def nbytes(self) -> int:
         """Bytes that the columns and the names take, tables of few entries at a flat guess."""
         columns = (
-            self.ordinal, self.block, self.extension, self.length, self.mtime, self.kind, self.ref,
-            self.start, self.subdirectories, self.own, self.name_start, self.atime, self.ctime,
-        )  # fmt: skip
+            self.ordinal,
+            self.block,
+            self.extension,
+            self.length,
+            self.mtime,
+            self.kind,
+            self.ref,
+            self.start,
+            self.subdirectories,
+            self.own,
+            self.name_start,
+            self.atime,
+            self.ctime,
+        )
         total = sum(len(column) * column.itemsize for column in columns if column is not None)
         total += len(self.names) + sum(len(text) + 8 for text in self.texts)
         total += 24 * len(self.kinds) + 8 * len(self.hard) + 16 * len(self.marks)

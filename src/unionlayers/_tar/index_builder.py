@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from unionlayers._foundation.limits import Limits, exceeded
 from unionlayers._foundation.names import clean_entry_name
 from unionlayers._tar.entry import TarEntry
-from unionlayers._tar.index import ABSENT, Extra, LayerIndex, MarkRow, Note, Oddity
+from unionlayers._tar.index import ABSENT, Extra, MarkRow, Note, Oddity
 
 __all__ = ["NO_TIME", "IndexBuilder"]
 
@@ -143,7 +143,7 @@ class IndexBuilder:
         for entry in entries:
             add(entry)
 
-    # -- placing ------------------------------------------------------------------------------
+    # -- placing ----------------------------------------------------------------------------------
 
     def _append(self, entry: TarEntry) -> int:
         row = self._new_row(entry.ordinal)
@@ -165,9 +165,12 @@ class IndexBuilder:
             self.mtime[row] = mtime
         if not 0 <= mtime <= _LAST_TIME:
             self._note(
-                "MTIME_OUT_OF_RANGE", entry, clean_entry_name(entry.name)[0],
-                "the time lies outside what container runtimes keep", "H7",
-            )  # fmt: skip
+                "MTIME_OUT_OF_RANGE",
+                entry,
+                clean_entry_name(entry.name)[0],
+                "the time lies outside what container runtimes keep",
+                "H7",
+            )
         if extension:
             self.extension[row] = min(extension, 0xFFFF)
             if entry.atime_ns is not None and entry.atime_ns in _TIMES:
@@ -288,7 +291,7 @@ class IndexBuilder:
             self.hard[row] = ABSENT
         self._odd(entry, row, code)
 
-    # -- the odd ones ---------------------------------------------------------------------------
+    # -- the odd ones -----------------------------------------------------------------------------
 
     def _add_root(self, entry: TarEntry, row: int) -> None:
         self.loose[row] = b""
@@ -303,9 +306,7 @@ class IndexBuilder:
         if row in self.extras:
             self._check_xattrs(entry, row)
 
-    def _add_mark(
-        self, entry: TarEntry, row: int, path: bytes, parent: bytes, base: bytes
-    ) -> None:
+    def _add_mark(self, entry: TarEntry, row: int, path: bytes, parent: bytes, base: bytes) -> None:
         self.loose[row] = path
         if entry.typeflag in (_HARD_LINK, _SYMLINK):
             self.ref[row] = self._text(entry.linkname)

@@ -66,17 +66,16 @@ def lay_out(built: IndexBuilder, facts: StreamFacts) -> LayerIndex:
         name_start.append(name_length)
         subdirectories.append(len(inner))
     order.extend(
-        row for row in sorted(built.loose, key=built.ordinal.__getitem__)
+        row
+        for row in sorted(built.loose, key=built.ordinal.__getitem__)
         if built.ordinal[row] != ABSENT
-    )  # fmt: skip
+    )
     placed = {row: new for new, row in enumerate(order)}
     ref = array("I", map(built.ref.__getitem__, order))
     for new in range(start[-1]):
         if _is_directory(built, order[new]):
             ref[new] = numbers[ref[new]]
-    own = array(
-        "I", (placed.get(built.own[old], ABSENT) for old in old_directories)
-    )
+    own = array("I", (placed.get(built.own[old], ABSENT) for old in old_directories))
     return LayerIndex(
         codec=facts.codec,
         blob_digest=facts.blob_digest,
@@ -108,9 +107,7 @@ def lay_out(built: IndexBuilder, facts: StreamFacts) -> LayerIndex:
         texts=tuple(built.texts),
         extras={placed[row]: extra for row, extra in built.extras.items() if row in placed},
         marks=tuple(
-            MarkRow(
-                mark.ordinal, placed[mark.row], numbers.get(mark.directory, ABSENT), mark.name
-            )
+            MarkRow(mark.ordinal, placed[mark.row], numbers.get(mark.directory, ABSENT), mark.name)
             for mark in built.marks
         ),
         oddities=tuple(

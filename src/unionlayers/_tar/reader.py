@@ -218,11 +218,29 @@ class TarReader:
             entry = new(
                 TarEntry,
                 (
-                    self._ordinal, name, flag, mode, uid, gid, size, mtime_ns, linkname,
-                    devmajor, devminor, offset, offset, body, size, None, atime_ns, ctime_ns,
-                    None, uname, gname,
+                    self._ordinal,
+                    name,
+                    flag,
+                    mode,
+                    uid,
+                    gid,
+                    size,
+                    mtime_ns,
+                    linkname,
+                    devmajor,
+                    devminor,
+                    offset,
+                    offset,
+                    body,
+                    size,
+                    None,
+                    atime_ns,
+                    ctime_ns,
+                    None,
+                    uname,
+                    gname,
                 ),
-            )  # fmt: skip
+            )
             if flag not in _PLAIN or self._start is not None:
                 entry = self._extended(entry, block)
                 size = entry.stored_size
@@ -382,11 +400,29 @@ class TarReader:
         return tuple.__new__(
             TarEntry,
             (
-                ordinal, name, flag, mode, uid, gid, shown, mtime_ns, linkname, devmajor,
-                devminor, offset, start, body, stored, sparse, atime_ns, ctime_ns, records,
-                uname, gname,
+                ordinal,
+                name,
+                flag,
+                mode,
+                uid,
+                gid,
+                shown,
+                mtime_ns,
+                linkname,
+                devmajor,
+                devminor,
+                offset,
+                start,
+                body,
+                stored,
+                sparse,
+                atime_ns,
+                ctime_ns,
+                records,
+                uname,
+                gname,
             ),
-        )  # fmt: skip
+        )
 
     def _cut_off(self, entry: TarEntry) -> TarError:
         return TarError(

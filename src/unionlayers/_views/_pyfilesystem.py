@@ -39,8 +39,8 @@ def _import() -> None:
     before = sys.modules.get("pkg_resources")
     sys.modules["pkg_resources"] = stand_in
     try:
-        import fs  # noqa: F401, PLC0415
-        import fs.opener.registry  # noqa: F401, PLC0415
+        import fs
+        import fs.opener.registry  # noqa: F401
     finally:
         if before is None:
             del sys.modules["pkg_resources"]

@@ -34,39 +34,39 @@ __all__ = [
 ]
 
 
-class ResourceNotFound(PathNotFoundError, fs_errors.ResourceNotFound):  # type: ignore[misc]
+class ResourceNotFound(PathNotFoundError, fs_errors.ResourceNotFound):  # type: ignore[misc]  # noqa: N818
     """Nothing is visible under the path."""
 
 
-class DirectoryExpected(PathNotADirectoryError, fs_errors.DirectoryExpected):  # type: ignore[misc]
+class DirectoryExpected(PathNotADirectoryError, fs_errors.DirectoryExpected):  # type: ignore[misc]  # noqa: N818
     """A directory was needed."""
 
 
-class FileExpected(PathIsADirectoryError, fs_errors.FileExpected):  # type: ignore[misc]
+class FileExpected(PathIsADirectoryError, fs_errors.FileExpected):  # type: ignore[misc]  # noqa: N818
     """A file was needed, and a directory is there."""
 
 
-class SpecialFile(NotARegularFileError, fs_errors.FileExpected):  # type: ignore[misc]
+class SpecialFile(NotARegularFileError, fs_errors.FileExpected):  # type: ignore[misc]  # noqa: N818
     """A file was needed, and a device or FIFO is there."""
 
 
-class ResourceInvalid(LinkLoopError, fs_errors.ResourceInvalid):  # type: ignore[misc]
+class ResourceInvalid(LinkLoopError, fs_errors.ResourceInvalid):  # type: ignore[misc]  # noqa: N818
     """Links lead in a circle."""
 
 
-class NotALink(NotALinkError, fs_errors.ResourceInvalid):  # type: ignore[misc]
+class NotALink(NotALinkError, fs_errors.ResourceInvalid):  # type: ignore[misc]  # noqa: N818
     """The target of something that is no link was asked."""
 
 
-class ResourceReadOnly(ReadOnlyError, fs_errors.ResourceReadOnly):  # type: ignore[misc]
+class ResourceReadOnly(ReadOnlyError, fs_errors.ResourceReadOnly):  # type: ignore[misc]  # noqa: N818
     """An image is never written."""
 
 
-class FilesystemClosed(ClosedError, fs_errors.FilesystemClosed):  # type: ignore[misc]
+class FilesystemClosed(ClosedError, fs_errors.FilesystemClosed):  # noqa: N818
     """The view, or the image below it, was closed."""
 
 
-class OperationFailed(fs_errors.OperationFailed):  # type: ignore[misc]
+class OperationFailed(fs_errors.OperationFailed):
     """The data cannot be read; the class beside it says why."""
 
 
@@ -96,15 +96,11 @@ def _failed_class(cause: type[UnionLayersError]) -> type[UnionLayersError]:
     return known
 
 
-def _again(
-    cause: type[UnionLayersError], message: str, state: dict[str, Any]
-) -> UnionLayersError:
+def _again(cause: type[UnionLayersError], message: str, state: dict[str, Any]) -> UnionLayersError:
     return _made(_failed_class(cause), message, state)
 
 
-def _made(
-    kind: type[UnionLayersError], message: str, state: dict[str, Any]
-) -> UnionLayersError:
+def _made(kind: type[UnionLayersError], message: str, state: dict[str, Any]) -> UnionLayersError:
     error: Any = kind.__new__(kind)
     UnionLayersError.__init__(error, message)
     error.__dict__.update(state)
@@ -130,6 +126,6 @@ def translated(error: UnionLayersError, path: str | None = None) -> UnionLayersE
         return error
     kind = next((theirs for ours, theirs in _PAIRS if isinstance(error, ours)), None)
     made = _made(kind or _failed_class(type(error)), error.message, dict(error.__dict__))
-    if isinstance(error, PathError) and path is not None:
-        made.path = path
+    if path is not None and issubclass(type(error), PathError):
+        setattr(made, "path", path)  # noqa: B010 - mypy takes it for a plain OSError
     return made

@@ -7,18 +7,18 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
-from attrs import frozen
+from attrs import asdict, frozen
 
+from unionlayers._bytes.window import WindowSource
 from unionlayers._foundation.names import decode
 from unionlayers._image.image import Image
+from unionlayers._image.tar_store import SourceStream
 from unionlayers._layers.capability import capability_text
 from unionlayers._layers.directory import Node
 from unionlayers._layers.entry import Entry
 from unionlayers._layers.union import Union
 from unionlayers._tar.index import ABSENT, LayerIndex
 from unionlayers._tar.reader import TarReader
-from unionlayers._image.tar_store import SourceStream
-from unionlayers._bytes.window import WindowSource
 from unionlayers._views._pyfilesystem import fs
 
 __all__ = ["Stat", "namespaces_of", "permission_names", "shown_mtime_ns", "stat_of"]
@@ -80,9 +80,7 @@ def shown_mtime_ns(union: Union, mtime_ns: int) -> int:
 def device_number(device: tuple[int, int]) -> int:
     """Give major and minor as Linux packs them into 64 bits."""
     major, minor = device
-    return (
-        (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
-    )
+    return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
 
 
 def inode_number(union: Union, node: Node) -> int:
@@ -136,7 +134,7 @@ def namespaces_of(
         raw["link"] = {"target": entry.target}
     if "stat" in namespaces:
         found = stat_of(union, node, entry)
-        raw["stat"] = {name: getattr(found, name) for name in Stat.__slots__ if name[:3] == "st_"}
+        raw["stat"] = asdict(found)
     if "xattr" in namespaces:
         raw["xattr"] = dict(entry.xattrs)
     if "capability" in namespaces:
@@ -201,11 +199,10 @@ def _tar(image: Image, union: Union, node: Node) -> dict[str, Any]:
     index: LayerIndex = union.changeset(slot).index
     if row >= index.rows or index.ordinal[row] == ABSENT:
         return {}
-    start, end = index.header_range(row)
+    start, _ = index.header_range(row)
     content = image.layers[union.slots[slot].layer].content()
     window = WindowSource(content, start, content.size - start)
     entry = next(iter(TarReader(SourceStream(window), image.options.limits)))
-    del end
     flag = chr(entry.typeflag)
     return {
         "name": decode(entry.name),

@@ -132,7 +132,6 @@ class ImagePath:
         with self.open("r", encoding=encoding) as file:
             return str(file.read())
 
-
     def __str__(self) -> str:
         """Give the path."""
         return self._path

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, Self
 
 from attrs import frozen
 
@@ -38,7 +38,7 @@ from unionlayers.errors import (
 
 __all__ = ["RealPath", "UnionFS"]
 
-_META = {
+_META: dict[str, str | int | bool | None] = {
     "case_insensitive": False,
     "invalid_path_chars": "\0",
     "max_path_length": None,
@@ -74,7 +74,7 @@ def _translating(path: str) -> Iterator[None]:
         raise translated(error, path) from error
 
 
-class UnionFS(fs.base.FS):  # type: ignore[misc]
+class UnionFS(fs.base.FS):
     """
     A read-only filesystem over a stack of layers.
 
@@ -153,7 +153,7 @@ class UnionFS(fs.base.FS):  # type: ignore[misc]
         self._owners: Mapping[str, Mapping[int, str]] | None = None
         self._owners_lock = threading.Lock()
 
-    # -- what PyFilesystem asks for ------------------------------------------------------------------
+    # -- what PyFilesystem asks for ---------------------------------------------------------------
 
     def getinfo(self, path: str, namespaces: Collection[str] | None = None) -> Any:
         """
@@ -234,9 +234,9 @@ class UnionFS(fs.base.FS):  # type: ignore[misc]
         if opened.writing:
             raise ResourceReadOnly("an image is read-only", path=path)
         source = self._content(path)
-        return open_buffered(source, path, self._check_source, buffering)  # type: ignore[return-value]
+        return open_buffered(source, path, self._check_source, buffering)
 
-    def makedir(self, path: str, permissions: Any = None, recreate: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002
+    def makedir(self, path: str, permissions: Any = None, recreate: bool = False) -> Any:  # noqa: ARG002
         """Raise ``ResourceReadOnly``."""
         self._refuse(path)
 
@@ -256,7 +256,7 @@ class UnionFS(fs.base.FS):  # type: ignore[misc]
         """Raise ``ResourceReadOnly``."""
         self._refuse(path)
 
-    def makedirs(self, path: str, permissions: Any = None, recreate: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002
+    def makedirs(self, path: str, permissions: Any = None, recreate: bool = False) -> Any:  # noqa: ARG002
         """Raise ``ResourceReadOnly``."""
         self._refuse(path)
 
@@ -264,7 +264,7 @@ class UnionFS(fs.base.FS):  # type: ignore[misc]
         self.check()
         raise ResourceReadOnly("an image is read-only", path=path)
 
-    # -- quick answers ---------------------------------------------------------------------------------
+    # -- quick answers ----------------------------------------------------------------------------
 
     def exists(self, path: str) -> bool:
         """Tell whether a path leads to something, links followed."""
@@ -291,7 +291,7 @@ class UnionFS(fs.base.FS):  # type: ignore[misc]
             source = self._content(path)
             return source.pread(0, source.size)
 
-    # -- beyond PyFilesystem ----------------------------------------------------------------------------
+    # -- beyond PyFilesystem ----------------------------------------------------------------------
 
     @property
     def image(self) -> Image:
@@ -352,9 +352,13 @@ class UnionFS(fs.base.FS):  # type: ignore[misc]
         Cost:
             The directories below the part of the pattern that has no wildcard.
         """
-        from unionlayers._views.union_find import find_in  # noqa: PLC0415 - mutual
+        from unionlayers._views.union_find import find_in
 
         return find_in(self, pattern, types=types, namespaces=namespaces, order=order)
+
+    def __enter__(self) -> Self:
+        """Give the view itself."""
+        return self
 
     def close(self) -> None:
         """Close the view, and the source if it was opened here; closing twice is allowed."""
@@ -379,14 +383,14 @@ class UnionFS(fs.base.FS):  # type: ignore[misc]
         """Show the source and the layers."""
         return f"UnionFS({self._image.label!r}, layers={list(self._chosen)})"
 
-    # -- inside -------------------------------------------------------------------------------------------
+    # -- inside -----------------------------------------------------------------------------------
 
     def _path(self, path: str) -> str:
         """Normalise a path lexically; clean ones take the short way."""
         if self._closed or self._image.closed:
             raise FilesystemClosed("the filesystem was closed", path=path)
         if not isinstance(path, str) or "\0" in path or "//" in path or "." in path:
-            return self.validatepath(path)  # type: ignore[no-any-return]
+            return self.validatepath(path)
         return path
 
     def _find(self, path: str, *, follow: bool) -> Resolution:
@@ -424,7 +428,7 @@ class UnionFS(fs.base.FS):  # type: ignore[misc]
 
 
 def _opened_again(
-    image: Image, layers: tuple[int, ...], profile: Profile | str | None, owns: bool  # noqa: FBT001
+    image: Image, layers: tuple[int, ...], profile: Profile | str | None, owns: bool
 ) -> UnionFS:
     view = UnionFS.over(image, layers, profile)
     view._owns = owns

@@ -9,7 +9,7 @@ from unionlayers._views._pyfilesystem import fs
 __all__ = ["RegularFiles", "UnionWalker"]
 
 
-class UnionWalker(fs.walk.Walker):  # type: ignore[misc]
+class UnionWalker(fs.walk.Walker):
     """PyFilesystem's walker, bound so that views of an image keep their own."""
 
     @classmethod
@@ -35,7 +35,7 @@ class RegularFiles(UnionWalker):
         """Tell whether a file is a regular one; PyFilesystem asks this with basic facts only."""
         if not super().check_file(fs_object, info):
             return False
-        return info.has_namespace("details") and info.type == fs.enums.ResourceType.file
+        return bool(info.has_namespace("details") and info.type == fs.enums.ResourceType.file)
 
     def _scan(self, fs_object: Any, dir_path: str, namespaces: Any = None) -> Any:
         wanted = {*(namespaces or ()), "details"}

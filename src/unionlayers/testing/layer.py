@@ -128,9 +128,8 @@ def _needed(item: Entry, format: str) -> dict[bytes, bytes]:
         records[b"path"] = item.path
     if not item.linkname.isascii() or len(item.linkname) > 100:
         records[b"linkpath"] = item.linkname
-    for key, text in ((b"uname", item.uname), (b"gname", item.gname)):
-        if not text.isascii() or len(text) > 32:
-            records[key] = text
+    owners = ((b"uname", item.uname), (b"gname", item.gname))
+    records.update({key: text for key, text in owners if not text.isascii() or len(text) > 32})
     for key, number in ((b"uid", item.uid), (b"gid", item.gid)):
         if not 0 <= number < 8**7:
             records[key] = b"%d" % number
