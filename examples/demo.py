@@ -12,7 +12,7 @@ import argparse
 import shlex
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ def show_file(image: Image, view: UnionFS) -> None:
     heading("One file from the middle of the stack")
     supplied: dict[int, list[str]] = {layer.index: [] for layer in image.layers}
     for path, info in view.walk.info(namespaces=["stat", "layer"]):
-        facts: dict[str, dict[str, Any]] = info.raw
+        facts: Mapping[str, Mapping[str, Any]] = info.raw
         if stat.S_ISREG(facts["stat"]["st_mode"]):
             supplied[facts["layer"]["index"]].append(path)
     middle = len(image.layers) // 2
