@@ -72,7 +72,7 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
     def seen(path: str) -> bool:
         return path in lower and not (hidden & {path, *above(path)} or emptied & set(above(path)))
 
-    for kind, path in sorted(marked, key=lambda mark: mark[1].count("/")):
+    for kind, path in sorted(marked, key=lambda mark: mark[1].count("/") + (mark[0] == "empty")):
         inside = [*above(path), path] if kind == "empty" else above(path)
         if hidden & set(inside):
             continue
@@ -83,7 +83,7 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
         if kind == "hard":
             target = rest[0]
             node = upper.get(target) or (lower[target] if seen(target) else None)
-            if node is None or node["type"] == "dir" or target == path:
+            if node is None or node["type"] == "dir" or f"{path}/".startswith(f"{target}/"):
                 continue
             if node["type"] == "link" or not imply(path):
                 continue

@@ -95,6 +95,24 @@ class Directory:
             self.part(len(self.parts))
         return self.parts
 
+    def continued(self) -> Directory | None:
+        """
+        Give what the layers beneath an opaque whiteout have of this directory, None if nothing.
+
+        Its names are hidden, and its metadata still counts where the opaque layer only implies
+        the directory (case B7).
+        """
+        slot, number, _ = self.all_parts()[-1]
+        if not self.union.changeset(slot).opaque(number):
+            return None
+        if self.parent is not None:
+            above = next(part[1] for part in self.parent.parts if part[0] == slot)
+            if self.name in self.union.changeset(slot).whiteouts(above):
+                return None
+        beneath = Directory(self.union, self.parent, self.name)
+        beneath._next = self._next
+        return beneath if beneath.part(0) is not None else None
+
     def lookup(self, name: str) -> Node | None:
         """
         Give the node of a name, or None where nothing is visible under it.

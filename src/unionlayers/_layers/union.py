@@ -253,16 +253,18 @@ class Union:
             return self.inode(node)
         if node.parent is None and self.profile.root_entry_meta == "ignore":
             return None
-        directory = node.directory
-        position = 0
-        while (part := directory.part(position)) is not None:
-            slot, _, row = part
-            index = self.changeset(slot).index
-            if row < index.rows and index.ordinal[row] != ABSENT:
-                return slot, row
-            if self.profile.implied_dir_meta == "reset" and node.parent is not None:
-                return None
-            position += 1
+        directory: Directory | None = node.directory
+        while directory is not None:
+            position = 0
+            while (part := directory.part(position)) is not None:
+                slot, _, row = part
+                index = self.changeset(slot).index
+                if row < index.rows and index.ordinal[row] != ABSENT:
+                    return slot, row
+                if self.profile.implied_dir_meta == "reset" and node.parent is not None:
+                    return None
+                position += 1
+            directory = directory.continued() if position else None
         return None
 
     def entry(self, node: Node) -> Entry:
