@@ -23,6 +23,7 @@ from unionlayers._layers.finding import Finding
 from unionlayers._layers.profile import Profile, profile_named
 from unionlayers._layers.stack_findings import stack_findings
 from unionlayers._layers.union import Slot, Union
+from unionlayers._tar.index import LayerIndex
 from unionlayers.errors import ClosedError
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Image:
         self._closed = False
         self._lock = threading.RLock()
         self._entries = 0
+        self._indexes: dict[str | None, LayerIndex] = {}
         self._view: Union | None = None
         self.record = record
         self.options = options
@@ -273,10 +275,17 @@ class Image:
         self.check_open()
         return self._store.find(member)
 
-    def count_entries(self, entries: int) -> None:
-        """Hold the bound on entries of all layers together."""
+    def indexed(self, member: str | None) -> LayerIndex | None:
+        """Give the record of a blob that another layer of the image has as well."""
         with self._lock:
-            self._entries += entries
+            return self._indexes.get(self._store.resolved(member)) if member else None
+
+    def remember(self, member: str | None, index: LayerIndex) -> None:
+        """Keep the record of a blob, and hold the bound on entries of all layers together."""
+        with self._lock:
+            if member is not None:
+                self._indexes[self._store.resolved(member)] = index
+            self._entries += index.entries
             bound = self.options.limits.image_entries
             if self._entries > bound:
                 exceeded("image_entries", bound, self._entries)

@@ -199,8 +199,13 @@ class Layer:
     def _indexed(self) -> LayerIndex:
         image = self._image
         record = self._record
+        blob = self._blob()
+        twin = image.indexed(record.member)
+        if twin is not None:
+            # Docker before 25 stores a layer that occurs twice once, and a link to it.
+            return twin
         made = index_blob(
-            self._blob(),
+            blob,
             Promise(
                 digest=record.digest,
                 size=record.size,
@@ -213,7 +218,7 @@ class Layer:
             limits=image.options.limits,
             progress=image.options.progress,
         )
-        image.count_entries(made.entries)
+        image.remember(record.member, made)
         return made
 
     def _blob(self) -> ByteSource:
