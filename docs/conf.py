@@ -6,7 +6,7 @@ __all__ = ["extensions", "project"]
 
 project = "unionlayers"
 author = "The unionlayers authors"
-copyright = f"2026, {author}"  # noqa: A001  (the name is Sphinx's)
+copyright = f"2026, {author}"
 release = installed_version(project)
 version = release
 
