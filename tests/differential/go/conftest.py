@@ -89,8 +89,9 @@ def ours(data: bytes, limits: Limits) -> Answer:
                     "mtime": moment(entry.mtime_ns),
                     "atime": moment(entry.atime_ns),
                     "ctime": moment(entry.ctime_ns),
-                    "records": entry.pax
-                    and {key.hex(): value.hex() for key, value in entry.pax.items()},
+                    "records": None
+                    if entry.pax is None
+                    else {key.hex(): value.hex() for key, value in entry.pax.items()},
                     "crc": content_sum(data, entry),
                 }
             )
