@@ -7,19 +7,22 @@ Disagreements are allowed by the number of a case in ``semantics.md`` only: see 
 from __future__ import annotations
 
 import bz2
+import gzip
 import os
 import random
 import shutil
 import subprocess
+import tarfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unionlayers.testing import layer, pax_record
+from unionlayers.testing import Sparse, entry, layer, pax_record, sparse_file
 from unionlayers.testing.header import header_block
 
 Agree = Callable[[bytes], str]
@@ -473,5 +476,38 @@ def with_damage(data: bytes, chance: random.Random) -> bytes:
     return bytes(out)
 
 
-def test_what_our_own_builders_write(agree: Agree) -> None:
-    assert agree(layer()) == "read"
+# -- real layers -----------------------------------------------------------------------------------
+
+IMAGES = sorted(Path(__file__).parents[2].joinpath("images").glob("*.tar"))
+
+
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.name)
+def test_image_archives_and_their_layers(path: Path, agree: Agree) -> None:
+    with tarfile.open(path) as archive:
+        members = [archive.extractfile(member) for member in archive if member.isreg()]
+        blobs = [member.read() for member in members if member is not None]
+    tars = [gzip.decompress(blob) if blob[:2] == b"\x1f\x8b" else blob for blob in blobs]
+    tars = [path.read_bytes(), *(tar for tar in tars if tar[257:262] == b"ustar")]
+    assert [agree(tar) for tar in tars] == ["read"] * len(tars)
+    assert len(tars) > 1
+
+
+# -- where the two may disagree --------------------------------------------------------------------
+
+
+def test_a_nul_in_the_true_name_of_a_sparse_file_is_explained(agree: Agree) -> None:
+    holes = evolve(sparse_file("a", [(0, b"x")], 9, form="0.1"), pax=(), path=b"a\0b")
+    assert agree(layer(holes)) == "explained by G6"
+
+
+def test_a_limit_of_ours_is_explained(agree: Agree) -> None:
+    many = b"".join(pax_record(f"k{number}", "") for number in range(10_001))
+    assert agree(layer(entry("a", pax_body=many))) == "explained by SECURITY 2"
+
+
+def test_a_map_that_go_would_find_wrong_at_its_end_is_explained(agree: Agree) -> None:
+    wrong = Sparse(segments=((0, 5),), data=b"1234", size=1 << 40, form="1.0")
+    holes = evolve(sparse_file("a", [(0, b"x")], 9), sparse=wrong)
+    assert agree(layer(holes)) == "refused"
+    late = evolve(wrong, segments=(((1 << 40) - 5, 5),))
+    assert agree(layer(evolve(holes, sparse=late))) == "explained by J4"
