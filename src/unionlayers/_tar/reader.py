@@ -6,9 +6,9 @@ here is what that package accepts, refuses and shows; where this reader differs,
 the case of ``semantics.md``.  Only headers are looked at.  One loop finishes the common entry, a
 header without extensions; all others leave it for the methods below.
 
-Differences from Go: the old sparse form is expanded without regard to who writes it (J4), a NUL in
-the true name of a sparse file is refused (G6), and a sparse map that does not fit the stored data
-is refused when it is met, not when it is read (J4).
+What differs from Go: a NUL in the true name of a sparse file is refused here, where there every
+runtime fails on it later (G6); a sparse map that does not fit the stored data is refused when it
+is met, not when the content is read (J4); and `Limits` hold.
 """
 
 from __future__ import annotations
