@@ -143,6 +143,12 @@ class DerivedChangeset:
         self._place_of[row] = place
         self.add(place.parent, place.name, row)
 
+    def remove(self, place: Place, name: str) -> None:
+        """Take a name, and all that is below it, out of the tree."""
+        row = place.children.pop(name, None)
+        if row is not None:
+            self.forget(row)
+
     def phantom(self, place: Place, name: str) -> Place:
         """Give a directory that only a look-up needs; it is in no tree."""
         return Place(-1, ABSENT, name, place)

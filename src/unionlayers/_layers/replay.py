@@ -10,7 +10,6 @@ consulted only where the profile follows symbolic links of lower layers.
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
 
 from attrs import define, field
 
@@ -20,13 +19,11 @@ from unionlayers._layers.changeset import Downlink, findings_of_notes, root_opaq
 from unionlayers._layers.derived import DerivedChangeset, Place
 from unionlayers._layers.finding import Finding
 from unionlayers._layers.profile import Profile
+from unionlayers._layers.wayfinder import Beneath, Wayfinder
 from unionlayers._tar.index import LayerIndex
 from unionlayers.errors import LayerError, WhiteoutError
 
-__all__ = ["Beneath", "replay"]
-
-Beneath = Callable[[str], "tuple[int, str | None] | None"]
-"""Gives (type bits, link text) of a path in the layers beneath, not following a final link."""
+__all__ = ["replay"]
 
 _PREFIX = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -82,6 +79,7 @@ class _Player:
     warn: bool
     limits: Limits
     beneath: Beneath | None
+    way: Wayfinder = field(init=False)
     ordinal: int = 0
     findings: list[Finding] = field(factory=list)
     tree: DerivedChangeset = field(init=False)
@@ -91,6 +89,14 @@ class _Player:
 
     def __attrs_post_init__(self) -> None:
         self.tree = DerivedChangeset(self.index)
+        self.way = Wayfinder(
+            tree=self.tree,
+            profile=self.profile,
+            limits=self.limits,
+            beneath=self.beneath,
+            find=self._find,
+            refuse=self._refuse,
+        )
         self.odd = {}
         for oddity in self.index.oddities:
             self.odd.setdefault(oddity.row, set()).add(oddity.code)
@@ -126,7 +132,7 @@ class _Player:
         if name.startswith(_PREFIX):
             self._take_mark(path, parent, name)
             return
-        place = self._place_for(parent, path)
+        place = self.way.walk(parent, make=True, path=path)
         if place is None:
             return
         if "device-zero" in codes:
@@ -137,7 +143,7 @@ class _Player:
                 "I2",
             )
             if self.profile.chardev_0_0 == "whiteout":
-                self._remove(place, name)
+                self.tree.remove(place, name)
                 place.whiteouts.add(name)
                 return
         if "duplicate" in codes:
@@ -186,7 +192,7 @@ class _Player:
         if is_directory and inner is not None:
             self.tree.adopt(inner, row)
         else:
-            self._remove(place, name)
+            self.tree.remove(place, name)
             if is_directory:
                 inner = self.tree.add_directory(place, name, row)
         if not is_directory:
@@ -199,11 +205,6 @@ class _Player:
         self._find("OVERLAY_XATTR", path, "an overlayfs xattr inside the tar", "I3")
         if self.profile.overlay_xattrs == "honour":
             place.opaque = True
-
-    def _remove(self, place: Place, name: str) -> None:
-        row = place.children.pop(name, None)
-        if row is not None:
-            self.tree.forget(row)
 
     # -- whiteouts --------------------------------------------------------------------------------
 
@@ -228,7 +229,7 @@ class _Player:
             )
             if self.profile.whiteout_below_whiteout == "drop":
                 return
-        place = self._place_for(parent, path, mark=True)
+        place = self.way.walk(parent, make=True, path=path, mark=True)
         if place is None:
             return
         if is_opaque:
@@ -244,7 +245,7 @@ class _Player:
         """Apply a whiteout that comes after an entry of the same layer (cases A7, A8)."""
         inner = self.tree.place(before)
         if inner is not None and self.tree.only_marks(inner):
-            self._remove(place, name)
+            self.tree.remove(place, name)
             return
         case = "A7" if inner is None else "A8"
         message = "a whiteout after the entry that it names, in the same layer"
@@ -255,7 +256,7 @@ class _Player:
             return
         self._find("WHITEOUT_AFTER_ENTRY", path, message, case)
         if switch == "delete":
-            self._remove(place, name)
+            self.tree.remove(place, name)
 
     def _take_opaque(self, place: Place, path: str) -> None:
         if place is self.tree.root:
@@ -275,7 +276,7 @@ class _Player:
             )
             if self.profile.opaque_after_implied == "wipe":
                 for inside, name in wiped:
-                    self._remove(inside, name)
+                    self.tree.remove(inside, name)
 
     def _below_whiteout(self, parent: str) -> bool:
         """Tell whether a directory on the way is hidden by the layer and not brought again."""
@@ -311,7 +312,7 @@ class _Player:
         if physical == path or not target:
             self._refuse("HARDLINK_TO_ITSELF", path, "a hard link to itself", "E10")
             return
-        self._remove(place, name)
+        self.tree.remove(place, name)
         self.tree.add(place, name, row)
         self.late.setdefault(path, []).append(row)
         if bound is None:
@@ -331,95 +332,11 @@ class _Player:
     def _locate(self, path: str) -> tuple[Place, str, str] | None:
         """Find the directory of a hard link's target without making any; None where it is not."""
         parent, _, name = path.rpartition("/")
-        place = self._walk(parent, make=False, path=path)
+        place = self.way.walk(parent, make=False, path=path)
         if place is None:
             return None
         prefix = self.tree.path_of(place)
         return place, name, f"{prefix}/{name}" if prefix else name
-
-    # -- directories on the way -------------------------------------------------------------------
-
-    def _place_for(self, parent: str, path: str, *, mark: bool = False) -> Place | None:
-        """Give the directory for an entry, made where it is missing; None if it was left out."""
-        return self._walk(parent, make=True, path=path, mark=mark)
-
-    def _walk(self, parent: str, *, make: bool, path: str, mark: bool = False) -> Place | None:
-        tree = self.tree
-        pending = parent.split("/")[::-1] if parent else []
-        place = tree.root
-        links = 0
-        while pending:
-            name = pending.pop()
-            if name in ("", "."):
-                continue
-            if name == "..":
-                place = place.parent or place
-                continue
-            row = place.children.get(name)
-            text: str | None = None
-            if row is not None:
-                inner = tree.place(row)
-                if inner is not None:
-                    place = inner
-                    continue
-                text = self._link_text(row)
-                if text is None:
-                    if make:
-                        self._refuse("BELOW_NON_DIRECTORY", path, "an entry below a file", "F4")
-                        self._remove(place, name)
-                        place = tree.add_directory(place, name, None)
-                        continue
-                    return None
-            elif self.beneath is not None and not tree.hidden_in(place, name):
-                text = self._text_beneath(place, name, path, make=make)
-            if text is not None:
-                links += 1
-                if links > self.limits.index_links:
-                    self._refuse("LINK_LOOP", path, "too many links on the way to an entry", "D5")
-                    return None
-                if text.startswith("/"):
-                    place = tree.root
-                pending.extend(reversed(text.split("/")))
-                continue
-            if not make:
-                place = tree.phantom(place, name)
-                continue
-            if name in place.whiteouts and not mark:
-                message = "an entry below a directory that the same layer hides and only implies"
-                if self.profile.whiteout_then_implied == "error":
-                    self._refuse("WHITEOUT_THEN_IMPLIED", path, message, "A6")
-                else:
-                    self._find("WHITEOUT_THEN_IMPLIED", path, message, "A6")
-            place = tree.add_directory(place, name, None)
-        return place
-
-    def _link_text(self, row: int) -> str | None:
-        row = self.tree.inode(row)
-        if row < self.index.rows and stat.S_ISLNK(self.index.kinds[self.index.kind[row]][0]):
-            return decode(self.index.texts[self.index.ref[row]])
-        return None
-
-    def _text_beneath(self, place: Place, name: str, path: str, *, make: bool) -> str | None:
-        """Give the text of a link of the layers beneath that the profile follows."""
-        prefix = self.tree.path_of(place)
-        below = self.beneath(f"{prefix}/{name}" if prefix else name) if self.beneath else None
-        if below is None or stat.S_ISDIR(below[0]):
-            return None
-        if stat.S_ISLNK(below[0]):
-            if make and self.profile.symlinked_parent == "follow":
-                self._find(
-                    "PARENT_SYMLINK_FOLLOWED",
-                    path,
-                    "a directory on the way is a symbolic link in a lower layer: overlayfs "
-                    "replaces the link",
-                    "D1",
-                )
-            return below[1] if self.profile.symlinked_parent == "follow" else None
-        if make and self.profile.implied_over_file == "error":
-            self._refuse(
-                "IMPLIED_OVER_FILE", path, "an implied directory over a file of a lower layer", "C5"
-            )
-        return None
 
     # -- endings ----------------------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ def _made(kind: type[UnionLayersError], message: str, state: dict[str, Any]) -> 
     error.details = ""
     if error.path is None:
         error.path = ""
-    if isinstance(error, OSError):
+    if issubclass(kind, OSError):
         error.filename = error.path
     return error  # type: ignore[no-any-return]
 
