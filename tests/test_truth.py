@@ -26,17 +26,22 @@ IMAGES = HERE / "images"
 DEMO = HERE.parent / "examples" / "demo-image"
 SHARED = HERE.parent.parent / "shared" / "images"
 
-ARCHIVES = {
-    DEMO / "ledger.oci.tar": "ledger",
-    DEMO / "ledger.docker.tar": "ledger",
-    IMAGES / "tiny.skopeo-docker-archive.tar": "tiny",
-    IMAGES / "dup-layers.docker-save.tar": "dup-layers",
-    IMAGES / "many-layers.docker-save.tar": "many-layers",
-    IMAGES / "many-layers.docker26-save.tar": "many-layers",
-    IMAGES / "many-layers.oci-gzip.tar": "many-layers",
-    SHARED / "tiny.containerd-save.tar": "tiny",
-    SHARED / "debian-small.oci-gzip.tar": "debian-small",
-}
+# Archive, reference where it holds several images, and the name of the truth.
+CASES: list[tuple[Path, str | None, str]] = [
+    (DEMO / "ledger.oci.tar", None, "ledger"),
+    (DEMO / "ledger.docker.tar", None, "ledger"),
+    (IMAGES / "tiny.skopeo-docker-archive.tar", None, "tiny"),
+    (IMAGES / "dup-layers.docker-save.tar", None, "dup-layers"),
+    (IMAGES / "many-layers.docker-save.tar", None, "many-layers"),
+    (IMAGES / "many-layers.docker26-save.tar", None, "many-layers"),
+    (IMAGES / "many-layers.oci-gzip.tar", None, "many-layers"),
+    (SHARED / "tiny.containerd-save.tar", None, "tiny"),
+    (SHARED / "multi.docker-save.tar", "tiny:docker", "tiny"),
+    (SHARED / "multi.docker-save.tar", "dup-layers:docker", "dup-layers"),
+    (SHARED / "multi.docker-save.tar", "many-layers:docker", "many-layers"),
+    (SHARED / "debian-small.oci-gzip.tar", None, "debian-small"),
+]
+IDS = [f"{archive.name} {reference or ''}".strip() for archive, reference, _ in CASES]
 
 # Times before 1970 and after 2262: no two runtimes need agree on them (case H7).
 OUT_OF_RANGE = {"srv/zoo/t-2300", "srv/zoo/t-1960"}
@@ -130,12 +135,14 @@ def with_groups(facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return facts
 
 
-@pytest.mark.parametrize(("archive", "name"), ARCHIVES.items(), ids=[a.name for a in ARCHIVES])
-def test_every_path_is_as_the_runtime_showed_it(archive: Path, name: str) -> None:
+@pytest.mark.parametrize(("archive", "reference", "name"), CASES, ids=IDS)
+def test_every_path_is_as_the_runtime_showed_it(
+    archive: Path, reference: str | None, name: str
+) -> None:
     if not archive.exists():
         pytest.skip(f"{archive.name} is not here")
     expected = truth(name)
-    with open_image(archive) as image, image.fs() as view:
+    with open_image(archive, reference=reference) as image, image.fs() as view:
         actual = with_groups(dict(shown(view)))
     root_is_implied = actual["."]["implied"]
     for fact in actual.values():
