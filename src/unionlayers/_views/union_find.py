@@ -7,7 +7,7 @@ import stat
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from unionlayers._layers.directory import Directory, Node
+from unionlayers._layers.directory import Node
 from unionlayers._layers.resolution import resolve
 from unionlayers._views._pyfilesystem import fs
 from unionlayers._views.errors import translated
@@ -98,21 +98,22 @@ def _matching(
         return
     if start is None:
         return
+    pending: list[tuple[str, Iterator[Node]]] = [(prefix.rstrip("/"), start.nodes())]
     try:
-        pending: list[tuple[str, Directory]] = [(prefix.rstrip("/"), start)]
         while pending:
-            path, directory = pending.pop()
-            below: list[tuple[str, Directory]] = []
-            for node in directory.nodes():
-                name = f"{path}/{node.name}"
-                if node.directory is not None:
-                    below.append((name, node.directory))
-                if matcher is not None and not matcher.match(name):
-                    continue
-                form = stat.S_IFDIR if node.directory is not None else union.entry(node).type
-                if form in wanted:
-                    yield name, node
-            pending.extend(reversed(below))
+            path, nodes = pending[-1]
+            node = next(nodes, None)
+            if node is None:
+                pending.pop()
+                continue
+            name = f"{path}/{node.name}"
+            if node.directory is not None:
+                pending.append((name, node.directory.nodes()))
+            if matcher is not None and not matcher.match(name):
+                continue
+            form = stat.S_IFDIR if node.directory is not None else union.entry(node).type
+            if form in wanted:
+                yield name, node
     except UnionLayersError as error:
         raise translated(error) from error
 
