@@ -85,7 +85,8 @@ def branches(
 ) -> Iterator[tuple[str, Info | None]]:
     """Yield the lines of the tree below *folder*, each with its entry; None: names left out."""
     entries = list(view.scandir(folder, ["basic", "link", "stat", "layer"]))
-    kept = entries if len(entries) <= MOST_NAMES + 1 else entries[:MOST_NAMES]
+    most = MOST_NAMES if folder != "/" else 2 * MOST_NAMES
+    kept = entries if len(entries) <= most + 1 else entries[:most]
     for info in kept:
         last = info is entries[-1]
         target = info.raw["link"]["target"]
