@@ -21,6 +21,7 @@ from zlib import adler32
 from unionlayers._foundation.limits import Limits, exceeded
 from unionlayers._foundation.names import decode
 from unionlayers._tar.entry import TarEntry
+from unionlayers._tar.extensions import Extensions
 from unionlayers._tar.header import (
     BLOCK,
     HEADER_ONLY,
@@ -29,15 +30,7 @@ from unionlayers._tar.header import (
     read_field,
     stored_sum,
 )
-from unionlayers._tar.number import decimal, nanoseconds
 from unionlayers._tar.pax import read_records
-from unionlayers._tar.sparse import (
-    checked,
-    map_form,
-    read_block_map,
-    read_data_map,
-    read_record_map,
-)
 from unionlayers.errors import TarError
 
 __all__ = ["ByteStream", "TarReader", "read_entries"]
@@ -45,12 +38,8 @@ __all__ = ["ByteStream", "TarReader", "read_entries"]
 _ZEROS = bytes(BLOCK)
 _GIGA = 1_000_000_000
 _DRAIN = 256 * 1024
-_REGULAR = ord("0")
-_DIRECTORY = ord("5")
 _OLD_SPARSE = ord("S")
-_EXTENDED = ord("x")
 _GLOBAL = ord("g")
-_LONG_NAME = ord("L")
 _SPECIAL = frozenset(b"xgLK")
 # What the loop itself can finish: not NUL, whose meaning depends on the name, nor what has a map.
 _PLAIN = frozenset(range(1, 256)) - _SPECIAL - {_OLD_SPARSE}
@@ -130,11 +119,7 @@ class TarReader:
         self._stream = stream
         self._limits = limits
         self._global_room = limits.header_bytes
-        # What extension headers say of the entry that follows, and where the first of them is.
-        self._start: int | None = None
-        self._records: dict[bytes, bytes] | None = None
-        self._long_name = b""
-        self._long_link = b""
+        self._extensions = Extensions()
         # Where an error is, and whether the entry before may have content that it must not have.
         self._offset = stream.position
         self._ordinal = 0
@@ -172,6 +157,7 @@ class TarReader:
 
     def _headers(self) -> Iterator[TarEntry]:
         stream = self._stream
+        extensions = self._extensions
         take, skip = stream.take, stream.skip
         new = tuple.__new__
         known = b""
@@ -218,31 +204,17 @@ class TarReader:
             entry = new(
                 TarEntry,
                 (
-                    self._ordinal,
-                    name,
-                    flag,
-                    mode,
-                    uid,
-                    gid,
-                    size,
-                    mtime_ns,
-                    linkname,
-                    devmajor,
-                    devminor,
-                    offset,
-                    offset,
-                    body,
-                    size,
-                    None,
-                    atime_ns,
-                    ctime_ns,
-                    None,
-                    uname,
-                    gname,
+                    self._ordinal, name, flag, mode, uid, gid, size, mtime_ns, linkname,
+                    devmajor, devminor, offset, offset, body, size, None, atime_ns, ctime_ns,
+                    None, uname, gname,
                 ),
-            )
-            if flag not in _PLAIN or self._start is not None:
-                entry = self._extended(entry, block)
+            )  # fmt: skip
+            if flag not in _PLAIN or extensions.start is not None:
+                entry, declared = extensions.applied(
+                    entry, self.declared_size, block, take, self._limits
+                )
+                self.declared_size = declared
+                self._bodiless = declared > 0 and entry.typeflag in HEADER_ONLY
                 size = entry.stored_size
                 body = entry.data_offset
             yield entry
@@ -293,18 +265,12 @@ class TarReader:
                 "the archive ends inside an extended header", expected=size, actual=len(body)
             )
         body = body[:size]
-        if self._start is None:
-            self._start = offset
-        if flag == _EXTENDED:
-            self._records = read_records(body, limits)
-        elif flag == _GLOBAL:
-            # Go's reader hands it out like an entry, so that whatever came before it is lost.
-            self._forget()
+        if flag == _GLOBAL:
+            # Go's reader hands it out like an entry, so that what came before it is lost.
+            self._extensions.forget()
             self._global(offset, read_records(body, limits), size)
-        elif flag == _LONG_NAME:
-            self._long_name = body.partition(b"\0")[0]
         else:
-            self._long_link = body.partition(b"\0")[0]
+            self._extensions.take_in(flag, body, offset, limits)
         return offset + BLOCK + padded
 
     def _global(self, offset: int, records: dict[bytes, bytes], size: int) -> None:
@@ -312,117 +278,6 @@ class TarReader:
         self._global_room -= BLOCK + size
         if self._global_room >= 0:
             self.globals = (*self.globals, (offset, records))
-
-    def _forget(self) -> None:
-        self._start = None
-        self._records = None
-        self._long_name = self._long_link = b""
-
-    def _extended(self, entry: TarEntry, block: bytes) -> TarEntry:
-        """Give an entry as its extension headers, its map and its name have it."""
-        (
-            ordinal, name, flag, mode, uid, gid, _, mtime_ns, linkname, devmajor, devminor,
-            offset, start, body, _, _, atime_ns, ctime_ns, _, uname, gname,
-        ) = entry  # fmt: skip
-        size = self.declared_size
-        records = self._records
-        mapped = False
-        for key, value in records.items() if records else ():
-            if not value:
-                continue  # the header stands (case G7)
-            try:
-                if key == b"mtime":
-                    mtime_ns = nanoseconds(value)
-                elif key == b"path":
-                    name = value
-                elif key == b"atime":
-                    atime_ns = nanoseconds(value)
-                elif key == b"ctime":
-                    ctime_ns = nanoseconds(value)
-                elif key == b"size":
-                    size = decimal(value)
-                elif key == b"linkpath":
-                    linkname = value
-                elif key == b"uid":
-                    uid = decimal(value)
-                elif key == b"gid":
-                    gid = decimal(value)
-                elif key == b"uname":
-                    uname = value
-                elif key == b"gname":
-                    gname = value
-                elif key[:11] == b"GNU.sparse.":
-                    mapped = True
-            except ValueError as error:
-                raise TarError(
-                    f"the record {decode(key)} is not a number: {error}",
-                    actual=value[:64].hex(" "),
-                ) from None
-        # A long name of GNU comes after the records, so that it holds against them (case J2).
-        name = self._long_name or name
-        linkname = self._long_link or linkname
-        if self._start is not None:
-            start = self._start
-            self._forget()
-        if flag == 0:
-            flag = _DIRECTORY if name[-1:] == b"/" else _REGULAR
-        self._bodiless = flag in HEADER_ONLY and size > 0
-        self.declared_size = size
-        stored = 0 if flag in HEADER_ONLY else size
-        if stored < 0:
-            raise TarError("the size in an extended header is negative", actual=size)
-        segments = None
-        take = self._stream.take
-        if flag == _OLD_SPARSE:
-            if block[257:265] != b"ustar  \0":
-                raise TarError("a sparse file of a kind that is not GNU's", path=decode(name))
-            size = read_field("real size", block[483:495])
-            segments, used = read_block_map(block, take, self._limits)
-            body += used
-        elif mapped and records and (form := map_form(records)) is not None:
-            if flag in HEADER_ONLY:
-                raise TarError("a sparse map for a type without content", path=decode(name))
-            name = records.get(b"GNU.sparse.name") or name
-            if b"\0" in name:
-                raise TarError("the true name of a sparse file holds a NUL", path=decode(name))
-            size = _true_size(records, size)
-            if form == "records":
-                segments = read_record_map(records, self._limits)
-            else:
-                segments, used = read_data_map(take, stored, self._limits)
-                body += used
-                stored -= used
-        shown = stored
-        sparse = None
-        if segments is not None:
-            sparse = checked(segments, size, stored)
-            self.declared_size = shown = size
-        return tuple.__new__(
-            TarEntry,
-            (
-                ordinal,
-                name,
-                flag,
-                mode,
-                uid,
-                gid,
-                shown,
-                mtime_ns,
-                linkname,
-                devmajor,
-                devminor,
-                offset,
-                start,
-                body,
-                stored,
-                sparse,
-                atime_ns,
-                ctime_ns,
-                records,
-                uname,
-                gname,
-            ),
-        )
 
     def _cut_off(self, entry: TarEntry) -> TarError:
         return TarError(
@@ -432,19 +287,6 @@ class TarReader:
             expected=entry.stored_size,
             actual=self._stream.position - entry.data_offset,
         )
-
-
-def _true_size(records: dict[bytes, bytes], stored: int) -> int:
-    """Give the size of a sparse file, which its map's records say, else that of the header."""
-    text = records.get(b"GNU.sparse.size") or records.get(b"GNU.sparse.realsize")
-    if not text:
-        return stored
-    try:
-        return decimal(text)
-    except ValueError as error:
-        raise TarError(
-            f"the size of a sparse file is not a number: {error}", actual=text[:64].hex(" ")
-        ) from None
 
 
 def read_entries(stream: ByteStream, limits: Limits) -> Iterator[TarEntry]:
