@@ -27,7 +27,9 @@ from unionlayers.testing.header import header_block
 
 Agree = Callable[[bytes], str]
 
-COUNT = 100_000 if os.environ.get("UNIONLAYERS_CAMPAIGN") else 300
+CAMPAIGN = bool(os.environ.get("UNIONLAYERS_CAMPAIGN"))
+COUNT = 100_000 if CAMPAIGN else 300
+pytestmark = pytest.mark.timeout(7200 if CAMPAIGN else 300)
 SAMPLES = settings(
     max_examples=COUNT,
     deadline=None,
