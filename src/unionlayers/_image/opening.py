@@ -13,9 +13,14 @@ from unionlayers._bytes.file import FileSource
 from unionlayers._bytes.source import ByteSource
 from unionlayers._bytes.stream import StreamSource
 from unionlayers._codec.forward import Progress
-from unionlayers._codec.sniff import sniff
+from unionlayers._codec.sniff import SNIFF_BYTES, sniff
 from unionlayers._foundation.limits import Limits
-from unionlayers._image.docker_archive import MANIFEST, read_docker_archive
+from unionlayers._image.compressed_store import CompressedStore
+from unionlayers._image.dir_layout import BareNames, read_dir_layout
+from unionlayers._image.docker_archive import MANIFEST, document_bytes, read_docker_archive
+from unionlayers._image.docker_v1 import REPOSITORIES, read_docker_v1
+from unionlayers._image.document import parse_document
+from unionlayers._image.folder_store import FolderStore
 from unionlayers._image.image import Image, Options
 from unionlayers._image.layer_files import LayerFiles
 from unionlayers._image.oci_layout import INDEX, LAYOUT, read_oci_layout
@@ -222,40 +227,39 @@ def _read(source: Source, *, verify: bool, limits: Limits, profile: Profile) -> 
     if isinstance(source, list | tuple):
         files = LayerFiles([os.fspath(path) for path in source])
         return _Contents(files, (files.record(),))
-    opened, label = _opened(source)
+    store = _store(source, limits)
     try:
-        store = _store(opened, label, limits)
-        return _Contents(store, _images(store, verify=verify, limits=limits, profile=profile))
+        return _contents(store, verify=verify, limits=limits, profile=profile)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _store(source: Source, limits: Limits) -> Store:
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if path.is_dir():
+            return FolderStore(path, limits)
+        opened: ByteSource = FileSource(path)
+        label = str(path)
+    else:
+        opened = StreamSource(source)  # type: ignore[arg-type]
+        name = getattr(source, "name", None)
+        label = name if isinstance(name, str) else "file object"
+    try:
+        return _archive(opened, label, limits)
     except BaseException:
         opened.close()
         raise
 
 
-def _opened(source: Source) -> tuple[ByteSource, str]:
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if path.is_dir():
-            raise UnsupportedError(
-                "a folder is not read yet, only archives",
-                member=str(path),
-                hint="Pack it: tar -cf image.tar -C FOLDER .",
-            )
-        return FileSource(path), str(path)
-    label = getattr(source, "name", None)
-    return StreamSource(source), label if isinstance(label, str) else "file object"  # type: ignore[arg-type]
-
-
-def _store(opened: ByteSource, label: str, limits: Limits) -> Store:
+def _archive(opened: ByteSource, label: str, limits: Limits) -> Store:
     if opened.size == 0:
         raise UnknownFormatError("the file is empty", member=label)
-    codec = sniff(opened.pread(0, 64))
-    if codec != "identity":
-        raise UnsupportedError(
-            f"the archive as a whole is compressed with {codec}, which is not read yet",
-            member=label,
-            hint="Decompress it first",
-        )
+    codec = sniff(opened.pread(0, SNIFF_BYTES))
     try:
+        if codec != "identity":
+            return CompressedStore(opened, codec, label, limits)
         return TarStore(opened, label, limits)
     except TarError as error:
         if error.offset == 0 and error.entry == 0:
@@ -263,26 +267,32 @@ def _store(opened: ByteSource, label: str, limits: Limits) -> Store:
                 "not an image: neither a tar archive nor a compressed one",
                 member=label,
                 actual=repr(opened.pread(0, 16)),
-                expected="docker save or an OCI archive",
+                expected="docker save, an OCI layout or dir:",
             ) from error
         raise
 
 
-def _images(
-    store: Store, *, verify: bool, limits: Limits, profile: Profile
-) -> tuple[ImageRecord, ...]:
+def _contents(store: Store, *, verify: bool, limits: Limits, profile: Profile) -> _Contents:
     names = set(store.names())
     is_oci = INDEX in names and (LAYOUT in names or any(n.startswith("blobs/") for n in names))
-    if not is_oci and MANIFEST not in names:
+    if not is_oci and MANIFEST in names:
+        document = parse_document(document_bytes(store, MANIFEST, limits) or b"", MANIFEST)
+        if isinstance(document.value, dict):
+            bare = BareNames(store)
+            record = read_dir_layout(bare, document, verify=verify, limits=limits)
+            return _Contents(bare, (record,))
+    elif not is_oci and REPOSITORIES in names:
+        return _Contents(store, tuple(read_docker_v1(store, limits=limits)))
+    elif not is_oci:
         raise UnknownFormatError(
-            "a tar archive, and not an image: it has neither manifest.json nor index.json",
+            "not an image: it has neither manifest.json, index.json nor repositories",
             member=store.label,
             candidates=tuple(sorted(names)[:5]),
             hint="If it is a layer, give a list of layer tars, base first: [path]",
         )
     oci = read_oci_layout(store, verify=verify, limits=limits) if is_oci else []
     docker = _docker(store, oci, verify=verify, limits=limits) if MANIFEST in names else []
-    return tuple(merge_layouts(oci, docker, profile.prefer_layout))
+    return _Contents(store, tuple(merge_layouts(oci, docker, profile.prefer_layout)))
 
 
 def _docker(

@@ -19,7 +19,7 @@ from unionlayers._foundation.limits import Limits, exceeded
 from unionlayers._foundation.names import clean_entry_name, decode
 from unionlayers._tar.content import SparseSource
 from unionlayers._tar.entry import TarEntry
-from unionlayers._tar.reader import TarReader
+from unionlayers._tar.reader import ByteStream, TarReader
 from unionlayers.errors import LinkLoopError, TarError
 
 __all__ = ["SourceStream", "TarStore"]
@@ -66,10 +66,13 @@ class TarStore:
 
     def __init__(self, source: ByteSource, label: str, limits: Limits) -> None:
         self.source = source
+        self._index(SourceStream(source), label, limits)
+
+    def _index(self, stream: ByteStream, label: str, limits: Limits) -> None:
         self.label = label
         self.members: dict[str, TarEntry] = {}
         self.duplicates: list[str] = []
-        reader = TarReader(SourceStream(source), limits)
+        reader = TarReader(stream, limits)
         try:
             for count, entry in enumerate(islice(reader, limits.members + 1)):
                 if count == limits.members:
