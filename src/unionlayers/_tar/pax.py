@@ -57,7 +57,7 @@ def read_records(body: bytes, limits: Limits) -> dict[bytes, bytes]:
                 expected=f"{_SHORTEST} to {end - at}",
                 actual=length,
             )
-        if stop <= blank + 1 or body[stop - 1] != 0x0A:
+        if body[stop - 1] != 0x0A:
             raise TarError("a record of an extended header does not end in a newline")
         key, equals, value = body[blank + 1 : stop - 1].partition(b"=")
         if not equals or not key:

@@ -162,6 +162,11 @@ SHOWN: list[Any] = [
         {"typeflag": ord("5")},
         id="I5 or in the long name",
     ),
+    pytest.param(
+        [entry("f/", b"0", uid=1 << 30)],
+        {"typeflag": ord("0"), "name": b"f/"},
+        id="I5 0 and a slash with an extended header",
+    ),
     pytest.param([entry("f/", b"0")], {"typeflag": ord("0"), "name": b"f/"}, id="I5 0 and a slash"),
     pytest.param(
         [long(b"L", b"gnu\0"), file("a", pax={"path": "pax"})],
