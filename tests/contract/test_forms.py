@@ -106,3 +106,10 @@ def test_a_blob_that_is_a_link_out_of_the_layout_is_not_followed(tmp_path: Path)
     blobs.rename(outside)
     blobs.symlink_to(outside)
     assert [summary.present for summary in list_images(source)] == [False]
+
+
+def test_several_images_of_one_layout_are_no_disagreement(tmp_path: Path) -> None:
+    other = ImageDescription([[file("other", b"")]], tags=("other:1",))
+    source = write_image(tmp_path / "image", IMAGE, other, form="docker-archive")
+    with open_image(source, reference="other:1") as image:
+        assert image.findings == ()

@@ -43,7 +43,7 @@ def merge_layouts(
     for record in docker:
         twin = next((p for p, other in enumerate(found) if other.id and other.id == record.id), -1)
         if twin < 0:
-            if found and record.id is not None:
+            if oci and record.id is not None:
                 record = evolve(record, findings=(*record.findings, _ONE_LAYOUT))
             found.append(record)
         else:
