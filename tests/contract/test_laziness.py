@@ -179,7 +179,7 @@ def test_a_layer_that_two_images_of_one_archive_share_is_passed_over_once(
     )
     told: list[tuple[int, int | None]] = []
 
-    def progress(done: int, total: int | None, what: str) -> None:  # noqa: ARG001
+    def progress(done: int, total: int | None, what: str) -> None:
         told.append((done, total))
 
     with (
