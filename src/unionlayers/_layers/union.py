@@ -21,7 +21,7 @@ from unionlayers._layers.entry import IMPLIED_DIRECTORY, Entry, entry_of
 from unionlayers._layers.profile import Profile
 from unionlayers._layers.replay import replay
 from unionlayers._tar.index import ABSENT, LayerIndex
-from unionlayers.errors import LayerError, UnionLayersError
+from unionlayers.errors import CorruptError, LayerError, UnionLayersError
 
 __all__ = ["Slot", "Union"]
 
@@ -95,7 +95,7 @@ class Union:
                 raise failure.with_traceback(None)
             try:
                 made = self._made(slot, index)
-            except LayerError as error:
+            except CorruptError as error:
                 if error.layer is None:
                     error.layer = self.slots[slot].layer
                     self._failures[slot] = error
