@@ -181,6 +181,7 @@ PYFILESYSTEM_VIEW = {
     "info",
     "owners",
     "union_find",
+    "read_only",
     "union_fs",
     "walker",
 }

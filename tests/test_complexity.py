@@ -113,5 +113,5 @@ def test_reading_a_large_layer_holds_a_bounded_part_of_it(codec: str) -> None:
     finally:
         tracemalloc.stop()
     assert total == size
-    # 64 MiB of pages and what decoders hold, whatever the size of the layer.
-    assert peak < 80 << 20, peak
+    # 32 MiB of pages and what decoders hold, whatever the size of the layer.
+    assert peak < 48 << 20, peak

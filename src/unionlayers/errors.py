@@ -29,6 +29,7 @@ Every error that unionlayers raises, as one tree.
     │   ├── NotALinkError             OSError (EINVAL)  the target of something else was asked
     │   ├── LinkLoopError             OSError (ELOOP)
     │   └── ReadOnlyError             OSError (EROFS)
+    ├── InvalidPathError              ValueError    a path with a NUL byte
     └── ClosedError                   ValueError    the image was closed
 
 Each carries data beside its text: what is known of ``path``, ``layer``, ``entry``, ``offset``,
@@ -49,6 +50,7 @@ __all__ = [
     "DigestMismatchError",
     "DocumentError",
     "ImageNotFoundError",
+    "InvalidPathError",
     "LayerError",
     "LimitError",
     "LinkLoopError",
@@ -290,6 +292,10 @@ class ReadOnlyError(PathError):
     """An image is never written."""
 
     errno_default = errno.EROFS
+
+
+class InvalidPathError(UnionLayersError, ValueError):
+    """No path can be spelled like this."""
 
 
 class ClosedError(UnionLayersError, ValueError):

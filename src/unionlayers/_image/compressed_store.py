@@ -45,7 +45,7 @@ class CompressedStore(TarStore):
                 codec,
                 size=stream.size if stream.size is not None else stream.position,
                 checkpoints=stream.checkpoints,
-                pages=PageCache(),
+                pages=PageCache(32 << 20),
                 limits=limits,
             )
 

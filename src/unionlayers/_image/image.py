@@ -48,6 +48,8 @@ class Options:
     progress: Progress | None = None
 
 
+_PAGE_BYTES = 32 << 20
+
 _views: dict[str, Callable[..., Any]] = {}
 
 
@@ -100,7 +102,7 @@ class Image:
         self.options = options
         self.profile = options.profile
         self.label = store.label
-        self.pages = PageCache()
+        self.pages = PageCache(_PAGE_BYTES)
         self.id = record.id
         self.digest = record.digest
         self.references = record.references

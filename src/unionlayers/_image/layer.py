@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -192,6 +192,10 @@ class Layer:
             if self._content is not None:
                 self._content.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the image, which must have been opened from a path."""
+        return _layer_of, (self._image, self.index)
+
     def __repr__(self) -> str:
         """Show the index and the digest."""
         return f"<Layer {self.index} {self.digest or self.diff_id or 'without digest'}>"
@@ -236,3 +240,8 @@ class Layer:
                 hint='Pass missing="skip" to leave such layers out',
             )
         return found
+
+
+def _layer_of(image: Image, index: int) -> Layer:
+    """Find a layer again where a pickle is loaded."""
+    return image.layers[index]

@@ -59,4 +59,5 @@ import fs.iotools  # noqa: E402
 import fs.mode  # noqa: E402
 import fs.path  # noqa: E402
 import fs.permissions  # noqa: E402
+import fs.subfs  # noqa: E402
 import fs.walk  # noqa: E402

@@ -11,6 +11,7 @@ from typing import Any
 from unionlayers._views._pyfilesystem import errors as fs_errors
 from unionlayers.errors import (
     ClosedError,
+    InvalidPathError,
     LinkLoopError,
     NotALinkError,
     NotARegularFileError,
@@ -26,6 +27,7 @@ __all__ = [
     "DirectoryExpected",
     "FileExpected",
     "FilesystemClosed",
+    "InvalidCharsInPath",
     "OperationFailed",
     "ResourceInvalid",
     "ResourceNotFound",
@@ -66,6 +68,10 @@ class FilesystemClosed(ClosedError, fs_errors.FilesystemClosed):  # noqa: N818
     """The view, or the image below it, was closed."""
 
 
+class InvalidCharsInPath(InvalidPathError, fs_errors.InvalidCharsInPath):  # type: ignore[misc]  # noqa: N818
+    """A path with a NUL byte."""
+
+
 class OperationFailed(fs_errors.OperationFailed):
     """The data cannot be read; the class beside it says why."""
 
@@ -79,6 +85,7 @@ _PAIRS: tuple[tuple[type[UnionLayersError], Any], ...] = (
     (NotALinkError, NotALink),
     (ReadOnlyError, ResourceReadOnly),
     (ClosedError, FilesystemClosed),
+    (InvalidPathError, InvalidCharsInPath),
 )
 _failed: dict[type[UnionLayersError], type[UnionLayersError]] = {}
 

@@ -25,9 +25,14 @@ from unionlayers._layers.resolution import Link, Resolution, resolve
 from unionlayers._layers.stack_findings import stack_findings
 from unionlayers._views._pyfilesystem import errors as fs_errors
 from unionlayers._views._pyfilesystem import fs
-from unionlayers._views.errors import FilesystemClosed, ResourceReadOnly, translated
+from unionlayers._views.errors import (
+    FilesystemClosed,
+    ResourceReadOnly,
+    translated,
+)
 from unionlayers._views.info import Stat, namespaces_of, stat_of
 from unionlayers._views.owners import read_owners
+from unionlayers._views.read_only import ReadOnlyFS
 from unionlayers._views.walker import UnionWalker
 from unionlayers.errors import (
     ClosedError,
@@ -74,7 +79,7 @@ def _translating(path: str) -> Iterator[None]:
         raise translated(error, path) from error
 
 
-class UnionFS(fs.base.FS):
+class UnionFS(ReadOnlyFS):
     """
     A read-only filesystem over a stack of layers.
 
@@ -236,33 +241,18 @@ class UnionFS(fs.base.FS):
         source = self._content(path)
         return open_buffered(source, path, self._check_source, buffering)
 
-    def makedir(self, path: str, permissions: Any = None, recreate: bool = False) -> Any:  # noqa: ARG002
-        """Raise ``ResourceReadOnly``."""
-        self._refuse(path)
+    def opendir(self, path: str, factory: Any = None) -> Any:
+        """
+        Give a directory as a filesystem of its own; a link to one is followed.
 
-    def remove(self, path: str) -> None:
-        """Raise ``ResourceReadOnly``."""
-        self._refuse(path)
-
-    def removedir(self, path: str) -> None:
-        """Raise ``ResourceReadOnly``."""
-        self._refuse(path)
-
-    def removetree(self, dir_path: str) -> None:
-        """Raise ``ResourceReadOnly``."""
-        self._refuse(dir_path)
-
-    def setinfo(self, path: str, info: Any) -> None:  # noqa: ARG002
-        """Raise ``ResourceReadOnly``."""
-        self._refuse(path)
-
-    def makedirs(self, path: str, permissions: Any = None, recreate: bool = False) -> Any:  # noqa: ARG002
-        """Raise ``ResourceReadOnly``."""
-        self._refuse(path)
-
-    def _refuse(self, path: str) -> None:
-        self.check()
-        raise ResourceReadOnly("an image is read-only", path=path)
+        Raises:
+            fs.errors.DirectoryExpected: Something else is there.
+            fs.errors.ResourceNotFound: Nothing is there.
+        """
+        with _translating(path):
+            if self._find(path, follow=True).node.directory is None:
+                raise PathNotADirectoryError("not a directory", path=path)
+        return (factory or self.subfs_class or fs.subfs.SubFS)(self, path)
 
     # -- quick answers ----------------------------------------------------------------------------
 
@@ -279,6 +269,20 @@ class UnionFS(fs.base.FS):
         """Tell whether a path leads to anything but a directory, links followed."""
         node = self._lookup(path)
         return node is not None and node.directory is None
+
+    def islink(self, path: str) -> bool:
+        """
+        Tell whether a path itself is a symbolic link.
+
+        Raises:
+            fs.errors.ResourceNotFound: Nothing is there.
+        """
+        with _translating(path):
+            return self._union.entry(self._find(path, follow=False).node).target is not None
+
+    def gettype(self, path: str) -> Any:
+        """Give the type of a path itself, as an ``fs.enums.ResourceType``."""
+        return self.getinfo(path, ["details"]).type
 
     def getsize(self, path: str) -> int:
         """Give the bytes of what a path leads to, links followed."""
