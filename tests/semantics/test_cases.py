@@ -419,12 +419,8 @@ def refused() -> list[Any]:
     found = []
     for case in cases():
         row: Any = case.values[0]
-        if isinstance(row.tree, str):
-            continue
-        lost = row.tree is WhiteoutError
-        reason = "the error of an invalid whiteout does not say in which layer it stands"
-        marks = [pytest.mark.xfail(reason=reason, strict=True)] if lost else []
-        found.append(pytest.param(*case.values, id=case.id, marks=marks))
+        if not isinstance(row.tree, str):
+            found.append(case)
     return found
 
 
