@@ -12,12 +12,14 @@ import hashlib
 import json
 import os
 import stat
+import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import frozen
 
 from unionlayers import UnionFS, open_image
 
@@ -26,22 +28,39 @@ IMAGES = HERE / "images"
 DEMO = HERE.parent / "examples" / "demo-image"
 SHARED = HERE.parent.parent / "shared" / "images"
 
-# Archive, reference where it holds several images, and the name of the truth.
-CASES: list[tuple[Path, str | None, str]] = [
-    (DEMO / "ledger.oci.tar", None, "ledger"),
-    (DEMO / "ledger.docker.tar", None, "ledger"),
-    (IMAGES / "tiny.skopeo-docker-archive.tar", None, "tiny"),
-    (IMAGES / "dup-layers.docker-save.tar", None, "dup-layers"),
-    (IMAGES / "many-layers.docker-save.tar", None, "many-layers"),
-    (IMAGES / "many-layers.docker26-save.tar", None, "many-layers"),
-    (IMAGES / "many-layers.oci-gzip.tar", None, "many-layers"),
-    (SHARED / "tiny.containerd-save.tar", None, "tiny"),
-    (SHARED / "multi.docker-save.tar", "tiny:docker", "tiny"),
-    (SHARED / "multi.docker-save.tar", "dup-layers:docker", "dup-layers"),
-    (SHARED / "multi.docker-save.tar", "many-layers:docker", "many-layers"),
-    (SHARED / "debian-small.oci-gzip.tar", None, "debian-small"),
+
+@frozen
+class Case:
+    """A source, and the name of the truth about the image in it."""
+
+    archive: Path
+    truth: str
+    reference: str | None = None
+    platform: str | None = None
+    folder: str | None = None  # the archive holds this folder, which is what is opened
+
+    def __str__(self) -> str:
+        """Give the id of the test."""
+        return " ".join(filter(None, [self.archive.name, self.reference, self.platform]))
+
+
+CASES = [
+    Case(DEMO / "ledger.oci.tar", "ledger"),
+    Case(DEMO / "ledger.docker.tar", "ledger"),
+    Case(IMAGES / "tiny.skopeo-docker-archive.tar", "tiny"),
+    Case(IMAGES / "dup-layers.docker-save.tar", "dup-layers"),
+    Case(IMAGES / "many-layers.docker-save.tar", "many-layers"),
+    Case(IMAGES / "many-layers.docker26-save.tar", "many-layers"),
+    Case(IMAGES / "many-layers.oci-gzip.tar", "many-layers"),
+    Case(SHARED / "tiny.containerd-save.tar", "tiny"),
+    Case(SHARED / "tiny.oci-zstd.tar", "tiny", folder="oci-zstd"),
+    Case(SHARED / "tiny.skopeo-dir.tar", "tiny", folder="dir"),
+    Case(SHARED / "multi.oci-index.tar", "tiny", platform="linux/amd64", folder="oci-index"),
+    Case(SHARED / "multi.docker-save.tar", "tiny", "tiny:docker"),
+    Case(SHARED / "multi.docker-save.tar", "dup-layers", "dup-layers:docker"),
+    Case(SHARED / "multi.docker-save.tar", "many-layers", "many-layers:docker"),
+    Case(SHARED / "debian-small.oci-gzip.tar", "debian-small"),
 ]
-IDS = [f"{archive.name} {reference or ''}".strip() for archive, reference, _ in CASES]
 
 # Times before 1970 and after 2262: no two runtimes need agree on them (case H7).
 OUT_OF_RANGE = {"srv/zoo/t-2300", "srv/zoo/t-1960"}
@@ -135,14 +154,20 @@ def with_groups(facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return facts
 
 
-@pytest.mark.parametrize(("archive", "reference", "name"), CASES, ids=IDS)
-def test_every_path_is_as_the_runtime_showed_it(
-    archive: Path, reference: str | None, name: str
-) -> None:
-    if not archive.exists():
-        pytest.skip(f"{archive.name} is not here")
-    expected = truth(name)
-    with open_image(archive, reference=reference) as image, image.fs() as view:
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_path_is_as_the_runtime_showed_it(case: Case, tmp_path: Path) -> None:
+    if not case.archive.exists():
+        pytest.skip(f"{case.archive.name} is not here")
+    expected = truth(case.truth)
+    source = case.archive
+    if case.folder:
+        with tarfile.open(source) as packed:
+            packed.extractall(tmp_path, filter="data")
+        source = tmp_path / case.folder
+    with (
+        open_image(source, reference=case.reference, platform=case.platform) as image,
+        image.fs() as view,
+    ):
         actual = with_groups(dict(shown(view)))
     root_is_implied = actual["."]["implied"]
     for fact in actual.values():
