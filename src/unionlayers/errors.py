@@ -146,6 +146,10 @@ class UnionLayersError(Exception):
             parts.append(f". {self.hint}")
         return "".join(parts)
 
+    def __repr__(self) -> str:
+        """Show the class and the text."""
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the class, the message and the data."""
         return _rebuild, (type(self), self.message, dict(self.__dict__))

@@ -105,6 +105,7 @@ def _record(store: Store, item: Document, *, verify: bool, limits: Limits) -> Im
         layout="docker",
         references=references,
         id=config.id,
+        promised_id=f"sha256:{named.group(1)}" if named else None,
         platform=config.platform,
         layers=tuple(layers),
         missing=tuple(missing),

@@ -116,6 +116,11 @@ class Document:
         """Give a text, None where absent."""
         if self.value is not None and not isinstance(self.value, str):
             raise self.wrong("a text")
+        if self.value is not None:
+            try:
+                self.value.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise self.wrong("a text of Unicode characters") from error
         return self.value
 
     def required_text(self) -> str:

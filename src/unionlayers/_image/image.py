@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -14,7 +17,7 @@ from unionlayers._codec.forward import Progress
 from unionlayers._codec.page_cache import PageCache
 from unionlayers._foundation.digest import chain_id
 from unionlayers._foundation.limits import Limits, exceeded
-from unionlayers._image.config import Step, steps_of
+from unionlayers._image.config import Step, check_digest, steps_of
 from unionlayers._image.document import Document
 from unionlayers._image.layer import Layer
 from unionlayers._image.record import ImageRecord
@@ -90,12 +93,17 @@ class Image:
         options: Options,
         *,
         reopen: tuple[Any, ...] | None,
+        fresh: bool = False,
     ) -> None:
         self._store = store
         self._reopen = reopen
         self._closed = False
+        # An image that is dropped without being closed gives its files back all the same.
+        self._closing = None if fresh else weakref.finalize(self, store.close)
+        self.fresh = fresh
         self._lock = threading.RLock()
         self._entries = 0
+        self._guards: dict[str | None, threading.RLock] = {}
         self._indexes: dict[str | None, LayerIndex] = {}
         self._view: Union | None = None
         self.record = record
@@ -238,7 +246,7 @@ class Image:
                         layer.index,
                         None,
                         None,
-                        f"the source lacks the layer {layer.digest}",
+                        f"the source lacks the layer {layer.digest or layer.diff_id}",
                         "L10",
                     )
                 )
@@ -255,8 +263,19 @@ class Image:
         Raises:
             UnionLayersError: A layer cannot be read.
         """
-        for layer in sorted(self.chosen(layers), key=lambda layer: -layer.size):
-            layer.load()
+        waiting = sorted(self.chosen(layers), key=lambda layer: -layer.size)
+        workers = min(len(waiting), os.cpu_count() or 1, 4)
+        if workers <= 1:
+            for layer in waiting:
+                layer.load()
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="unionlayers") as pool:
+            try:
+                for done in [pool.submit(layer.load) for layer in waiting]:
+                    done.result()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
 
     def verify(self) -> None:
         """
@@ -266,7 +285,16 @@ class Image:
             DigestMismatchError: Something is not what was promised.
             BlobNotFoundError: A layer is not there.
         """
-        strict = Image(self._store, self.record, evolve(self.options, verify=True), reopen=None)
+        self.check_open()
+        record = self.record
+        for raw, expected, member in (
+            (record.raw_config, record.promised_id, "config"),
+            (record.raw_manifest, record.digest, "manifest"),
+        ):
+            if raw is not None and expected is not None:
+                check_digest(raw, expected, member)
+        options = evolve(self.options, verify=True)
+        strict = Image(self._store, record, options, reopen=None, fresh=True)
         for layer in strict.layers:
             layer.load()
 
@@ -276,6 +304,12 @@ class Image:
         """Give the bytes of a blob as stored."""
         self.check_open()
         return self._store.find(member)
+
+    def guard(self, member: str | None) -> threading.RLock:
+        """Give the lock that one blob is indexed under, so that no two layers pass over it."""
+        with self._lock:
+            name = self._store.resolved(member) if member else None
+            return self._guards.setdefault(name, threading.RLock())
 
     def indexed(self, member: str | None) -> LayerIndex | None:
         """Give the record of a blob that another layer of the image has as well."""
@@ -311,7 +345,8 @@ class Image:
         self._closed = True
         for layer in self.layers:
             layer.close()
-        self._store.close()
+        if self._closing is not None:
+            self._closing()
 
     def __enter__(self) -> Self:
         """Give the image itself."""

@@ -22,9 +22,14 @@ from unionlayers._tar.index import LayerIndex, Note
 from unionlayers._tar.index_builder import IndexBuilder
 from unionlayers._tar.layout import StreamFacts, lay_out
 from unionlayers._tar.reader import TarReader
-from unionlayers.errors import DigestMismatchError, StreamError, UnsupportedError
+from unionlayers.errors import (
+    CorruptError,
+    DigestMismatchError,
+    StreamError,
+    UnsupportedError,
+)
 
-__all__ = ["Promise", "index_blob"]
+__all__ = ["Promise", "compare_promise", "index_blob"]
 
 _CHUNK = 1 << 20
 _NOT_TAR = ("+encrypted", "squashfs", "helm", "wasm", "erofs")
@@ -47,9 +52,9 @@ class _Shared:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.by_place: weakref.WeakValueDictionary[
-            tuple[SourceIdentity, bool, Limits], LayerIndex
+            tuple[SourceIdentity, str, str | None, Limits], LayerIndex
         ] = weakref.WeakValueDictionary()
-        self.by_digest: weakref.WeakValueDictionary[tuple[str, Limits], LayerIndex] = (
+        self.by_digest: weakref.WeakValueDictionary[tuple[str, str, Limits], LayerIndex] = (
             weakref.WeakValueDictionary()
         )
 
@@ -65,6 +70,7 @@ def index_blob(
     verify: bool,
     limits: Limits,
     progress: Progress | None,
+    fresh: bool = False,
 ) -> LayerIndex:
     """
     Give the record of a layer, from a pass over its bytes unless this process has made it before.
@@ -76,6 +82,7 @@ def index_blob(
         verify: Compare size, digest and diff_id before the record is given.
         limits: Bounds.
         progress: Is told of the pass.
+        fresh: Make the pass in any case.
 
     Raises:
         DigestMismatchError: The blob is not what was promised.
@@ -96,10 +103,15 @@ def index_blob(
             expected=promise.size,
             actual=source.size,
         )
-    place = None if source.identity is None else (source.identity, verify, limits)
+    algorithm = (promise.digest or "sha256").partition(":")[0] if verify else None
+    place = None
+    if source.identity is not None:
+        place = (source.identity, compression, algorithm, limits)
     with _shared.lock:
-        known = _shared.by_place.get(place) if place is not None else None
-        twin = _shared.by_digest.get((promise.digest, limits)) if promise.digest else None
+        known = _shared.by_place.get(place) if place is not None and not fresh else None
+        twin = None
+        if promise.digest and not fresh:
+            twin = _shared.by_digest.get((promise.digest, compression, limits))
     if known is None and twin is not None and verify and promise.digest is not None:
         known = twin if _hashed(source, promise.digest, progress) == promise.digest else None
     if known is None:
@@ -112,12 +124,12 @@ def index_blob(
             progress=progress,
         )
     if verify:
-        _compare(known, promise)
+        compare_promise(known, promise)
     with _shared.lock:
         if place is not None:
             _shared.by_place[place] = known
         if verify and known.blob_digest is not None:
-            _shared.by_digest[known.blob_digest, limits] = known
+            _shared.by_digest[known.blob_digest, compression, limits] = known
     return known
 
 
@@ -192,6 +204,19 @@ def _pass(
         builder.extend(reader)
         reader.drain()
         stream.drain()
+    except CorruptError as error:
+        # What was promised and is not there says more than where the decoder stumbled over it.
+        if verify and promise.digest is not None:
+            actual = _hashed(source, promise.digest, None)
+            if actual != promise.digest:
+                raise DigestMismatchError(
+                    "the layer has another digest than was promised",
+                    member=promise.member,
+                    expected=promise.digest,
+                    actual=actual,
+                    offset=error.offset,
+                ) from error
+        raise
     finally:
         stream.close()
     return lay_out(
@@ -240,7 +265,14 @@ def _notes(reader: TarReader, codec: str, trailing: int) -> list[Note]:
     return notes
 
 
-def _compare(index: LayerIndex, promise: Promise) -> None:
+def compare_promise(index: LayerIndex, promise: Promise) -> None:
+    """
+    Compare the digests of a record with those that were promised.
+
+    Raises:
+        DigestMismatchError: One differs.
+        UnsupportedError: The diff_id is of another algorithm than sha256, and so not computed.
+    """
     for name, expected, actual in (
         ("digest", promise.digest, index.blob_digest),
         ("diff_id", promise.diff_id, index.diff_id),
@@ -248,7 +280,12 @@ def _compare(index: LayerIndex, promise: Promise) -> None:
         if expected is None:
             continue
         if actual is not None and expected.partition(":")[0] != actual.partition(":")[0]:
-            continue
+            raise UnsupportedError(
+                f"a {name} of an algorithm that is not computed here",
+                member=promise.member,
+                expected=expected,
+                hint="Pass verify=False to read the layer unchecked",
+            )
         if expected != actual:
             raise DigestMismatchError(
                 f"the layer has another {name} than was promised",

@@ -12,7 +12,12 @@ from unionlayers._bytes.memory import MemorySource
 from unionlayers._bytes.source import ByteSource
 from unionlayers._codec.random_access import open_random
 from unionlayers._foundation.names import decode
-from unionlayers._image.indexing import Promise, declared_codec, index_blob
+from unionlayers._image.indexing import (
+    Promise,
+    compare_promise,
+    declared_codec,
+    index_blob,
+)
 from unionlayers._image.record import LayerRecord
 from unionlayers._layers.finding import Finding
 from unionlayers._tar.index import LayerIndex
@@ -144,7 +149,8 @@ class Layer:
             if self._failure is not None:
                 raise self._failure.with_traceback(None)
             try:
-                self._made = self._indexed()
+                with self._image.guard(self._record.member):
+                    self._made = self._indexed()
             except (CorruptError, LimitError, UnsupportedError, BlobNotFoundError) as error:
                 if error.layer is None:
                     error.layer = self.index
@@ -204,23 +210,27 @@ class Layer:
         image = self._image
         record = self._record
         blob = self._blob()
+        promise = Promise(
+            digest=record.digest,
+            size=record.size,
+            diff_id=record.diff_id,
+            media_type=record.media_type,
+            member=record.member,
+        )
         twin = image.indexed(record.member)
         if twin is not None:
             # Docker before 25 stores a layer that occurs twice once, and a link to it.
+            if image.options.verify and twin.blob_digest is not None:
+                compare_promise(twin, promise)
             return twin
         made = index_blob(
             blob,
-            Promise(
-                digest=record.digest,
-                size=record.size,
-                diff_id=record.diff_id,
-                media_type=record.media_type,
-                member=record.member,
-            ),
+            promise,
             compression=image.profile.compression,
             verify=image.options.verify,
             limits=image.options.limits,
             progress=image.options.progress,
+            fresh=image.fresh,
         )
         image.remember(record.member, made)
         return made

@@ -297,6 +297,7 @@ def read_manifest(
         layout="oci",
         kind=kind,
         id=None if config is None else config_descriptor.at("digest").digest(),
+        promised_id=None if config is None else config_descriptor.at("digest").digest(),
         platform=platform or (config.platform if config else None),
         layers=tuple(layers),
         missing=tuple(dict.fromkeys(missing)),

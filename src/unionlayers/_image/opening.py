@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from unionlayers._bytes.file import FileSource
 from unionlayers._bytes.source import ByteSource
@@ -29,6 +29,7 @@ from unionlayers._image.selection import merge_layouts, select
 from unionlayers._image.store import Store
 from unionlayers._image.tar_store import TarStore
 from unionlayers._layers.profile import Profile, profile_named
+from unionlayers._tar.header import checksum_holds
 from unionlayers.errors import TarError, UnionLayersError, UnknownFormatError, UnsupportedError
 
 __all__ = ["ImageSummary", "Source", "list_images", "open_image"]
@@ -146,7 +147,7 @@ def open_image(
         if hasattr(source, "read")
         else (
             _reopened,
-            (_absolute(source), reference, platform, options),
+            (_absolute(source), reference, platform, evolve(options, progress=None)),
         )
     )
     return Image(contents.store, record, options, reopen=reopen)
@@ -225,6 +226,8 @@ def _read(source: Source, *, verify: bool, limits: Limits, profile: Profile) -> 
         The headers of the archive's members and the documents; no layer is read.
     """
     if isinstance(source, list | tuple):
+        if not source:
+            raise ValueError("the list of layer tars is empty")
         files = LayerFiles([os.fspath(path) for path in source])
         return _Contents(files, (files.record(),))
     store = _store(source, limits)
@@ -242,6 +245,10 @@ def _store(source: Source, limits: Limits) -> Store:
             return FolderStore(path, limits)
         opened: ByteSource = FileSource(path)
         label = str(path)
+    elif not hasattr(source, "read"):
+        raise TypeError(
+            f"a source is a path, a binary file object or a list of paths, not {source!r}"
+        )
     else:
         opened = StreamSource(source)  # type: ignore[arg-type]
         name = getattr(source, "name", None)
@@ -262,7 +269,7 @@ def _archive(opened: ByteSource, label: str, limits: Limits) -> Store:
             return CompressedStore(opened, codec, label, limits)
         return TarStore(opened, label, limits)
     except TarError as error:
-        if error.offset == 0 and error.entry == 0:
+        if codec == "identity" and not checksum_holds(opened.pread(0, 512).ljust(512, b"\0")):
             raise UnknownFormatError(
                 "not an image: neither a tar archive nor a compressed one",
                 member=label,

@@ -54,6 +54,7 @@ class ImageRecord:
         references: Tags and ref names, in the order of the documents.
         digest: Digest of the manifest, None where there is none.
         id: Digest of the config, None where the config is absent.
+        promised_id: The digest that its name or descriptor promises for the config, or None.
         platform: ``os/architecture[/variant]``, or None.
         layers: Base first.
         missing: Digests that the documents name and the store lacks.
@@ -65,6 +66,7 @@ class ImageRecord:
     references: tuple[str, ...] = ()
     digest: str | None = None
     id: str | None = None
+    promised_id: str | None = None
     platform: str | None = None
     layers: tuple[LayerRecord, ...] = ()
     missing: tuple[str, ...] = ()

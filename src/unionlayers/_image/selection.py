@@ -171,7 +171,7 @@ def _named(records: Sequence[ImageRecord], reference: str) -> list[ImageRecord]:
         ]
         if by_digest:
             return by_digest
-    if ":" in reference and is_algorithm(reference.partition(":")[0]):
+    if not reference.endswith(":") and is_algorithm(reference.partition(":")[0]):
         by_digest = [
             record
             for record in records

@@ -70,6 +70,10 @@ class Union:
         self._bound: dict[Inode, Inode | LayerError] = {}
         self._beneath: dict[int, Directory] = {}
         self._linked: tuple[int, ...] = ()
+        # What is folded from many headers is kept, with the layers that were known then.
+        self._entries: dict[tuple[Inode, tuple[int, ...]], Entry] = {}
+        self._counts: dict[tuple[Inode, tuple[int, ...]], int] = {}
+        self._reaching: dict[tuple[int, ...], dict[Inode, list[Inode]]] = {}
         self.root = Directory(self, None, "")
 
     # -- layers -----------------------------------------------------------------------------------
@@ -279,19 +283,32 @@ class Union:
             return IMPLIED_DIRECTORY
         slot, row = found
         changeset = self.changeset(slot)
-        applied = [(changeset.index, link) for link in changeset.applied(row)]
-        if node.directory is None and self._linked:
+        links = changeset.applied(row)
+        if node.directory is not None or not (links or self._linked):
+            return entry_of(changeset.index, row)
+        key = found, self._linked
+        known = self._entries.get(key)
+        if known is None:
+            applied = [(changeset.index, link) for link in links]
             applied.extend(self._applied_above(found))
-        return entry_of(changeset.index, row, applied)
+            known = entry_of(changeset.index, row, applied)
+            if applied:
+                self._entries[key] = known
+        return known
 
     def _links_above(self, inode: Inode) -> Iterator[Inode]:
         """Give the hard links of upper layers that reach down to an inode, lowest layer first."""
-        for slot in self._linked:
-            if slot <= inode[0]:
-                continue
-            for row in self.changeset(slot).downlinks:
-                if self.bind((slot, row)) == inode:
-                    yield slot, row
+        linked = tuple(slot for slot in self._linked if slot > inode[0])
+        reaching = self._reaching.get(linked)
+        if reaching is None:
+            reaching = {}
+            for slot in linked:
+                for row in self.changeset(slot).downlinks:
+                    bound = self.bind((slot, row))
+                    if not isinstance(bound, LayerError):
+                        reaching.setdefault(bound, []).append((slot, row))
+            self._reaching[linked] = reaching
+        yield from reaching.get(inode, ())
 
     def _applied_above(self, inode: Inode) -> Iterator[tuple[LayerIndex, int]]:
         if self.profile.hardlink_meta == "keep":
@@ -327,7 +344,11 @@ class Union:
         inode = self.inode(node)
         if not self._linked and len(self.changeset(inode[0]).names_of(inode[1])) <= 1:
             return 1
-        return max(1, len(self.names(inode)))
+        key = inode, self._linked
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts[key] = max(1, len(self.names(inode)))
+        return count
 
     def _shows(self, path: str, slot: int, row: int) -> bool:
         node = self.beneath(self.top, path)

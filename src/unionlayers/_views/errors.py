@@ -112,6 +112,7 @@ def _made(kind: type[UnionLayersError], message: str, state: dict[str, Any]) -> 
     UnionLayersError.__init__(error, message)
     error.__dict__.update(state)
     # What PyFilesystem's own classes keep.
+    error._msg = message
     error.msg = message
     error.exc = None
     error.details = ""

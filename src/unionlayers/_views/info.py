@@ -162,7 +162,8 @@ def _details(union: Union, entry: Entry) -> dict[str, Any]:
 
 def _layer(image: Image, union: Union, node: Node, entry: Entry) -> dict[str, Any]:
     found = union.supplier(node)
-    slot = found[0] if found is not None else node.slot
+    # A hard link to a file of a lower layer is a path that the upper layer supplies.
+    slot = found[0] if found is not None and node.directory is not None else node.slot
     opaque = False
     if node.directory is not None:
         parts = node.directory.all_parts()
@@ -190,12 +191,11 @@ def _layer(image: Image, union: Union, node: Node, entry: Entry) -> dict[str, An
 
 
 def _tar(image: Image, union: Union, node: Node) -> dict[str, Any]:
-    found = union.supplier(node)
+    # The header of the name itself, also where it is a hard link to another one's inode.
+    found = union.supplier(node) if node.directory is not None else (node.slot, node.row)
     if found is None:
         return {}
-    slot = found[0]
-    # The header of the name itself, also where it is a hard link to another one's inode.
-    row = node.row if node.directory is None and node.slot == slot else found[1]
+    slot, row = found
     index: LayerIndex = union.changeset(slot).index
     if row >= index.rows or index.ordinal[row] == ABSENT:
         return {}
@@ -204,6 +204,7 @@ def _tar(image: Image, union: Union, node: Node) -> dict[str, Any]:
     window = WindowSource(content, start, content.size - start)
     entry = next(iter(TarReader(SourceStream(window), image.options.limits)))
     flag = chr(entry.typeflag)
+    block = content.pread(index.block[row] * 512, 512)
     return {
         "name": decode(entry.name),
         "raw_name": entry.name,
@@ -222,7 +223,14 @@ def _tar(image: Image, union: Union, node: Node) -> dict[str, Any]:
         "pax_headers": {decode(key): value for key, value in (entry.pax or {}).items()},
         "offset": index.block[row] * 512,
         "offset_data": index.data_offset(row),
+        "chksum": int(block[148:156].strip(b" \0") or b"0", 8),
         "is_file": flag in "07S",
+        "is_reg": flag in "07S",
+        "is_lnk": flag == "1",
+        "is_sym": flag == "2",
+        "is_chr": flag == "3",
+        "is_blk": flag == "4",
+        "is_dev": flag in "346",
         "is_dir": flag == "5",
         "is_symlink": flag == "2",
         "is_link": flag == "1",

@@ -8,7 +8,7 @@ from unionlayers._image.content import content_of
 from unionlayers._image.image import Image
 from unionlayers._layers.resolution import resolve
 from unionlayers._layers.union import Union
-from unionlayers.errors import PathError
+from unionlayers.errors import LayerError, PathError
 
 __all__ = ["read_owners"]
 
@@ -19,7 +19,8 @@ def read_owners(image: Image, union: Union) -> Mapping[str, Mapping[int, str]]:
     """
     Give the names by number, for ``user`` and ``group``; the first line for a number counts.
 
-    A file that is absent, or larger than 4 MiB, gives no names.  The host is never asked.
+    A file that is absent, cannot be opened, or is larger than 4 MiB gives no names.  The host is
+    never asked.
 
     Spec:
         passwd(5), group(5).
@@ -34,12 +35,12 @@ def _names(image: Image, union: Union, path: str) -> Mapping[int, str]:
     try:
         node = resolve(union, path).node
         source = content_of(image, union, node, path)
-    except PathError:
+    except (PathError, LayerError):
         return {}
     if source.size > _MOST:
         return {}
     names: dict[int, str] = {}
-    for line in source.pread(0, source.size).decode("utf-8", "surrogateescape").splitlines():
+    for line in source.pread(0, source.size).decode("utf-8", "surrogateescape").split("\n"):
         fields = line.split(":")
         if len(fields) > 2 and fields[2].isdecimal() and len(fields[2]) < 11:
             names.setdefault(int(fields[2]), fields[0])

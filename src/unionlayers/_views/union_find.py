@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import stat
 from collections.abc import Collection, Iterator
@@ -52,56 +53,78 @@ def find_in(
     return _described(view, found, frozenset({"details", "link", *namespaces}))
 
 
-def _compiled(pattern: str | None) -> tuple[str, re.Pattern[str] | None]:
-    """Give the directory that all matches are in, and the expression for the whole path."""
+class _Matcher:
+    """A shell pattern of a path, matched component by component; ``**`` is any number of them."""
+
+    def __init__(self, parts: list[str]) -> None:
+        self._parts = [
+            None if part == "**" else re.compile(fnmatch.translate(part)) for part in parts
+        ]
+
+    def matches(self, path: str) -> bool:
+        """Tell whether the whole path matches; O(components of both)."""
+        reached = {0}
+        for name in path.split("/")[1:]:
+            reached = {
+                after
+                for at in self._opened(reached)
+                if at < len(self._parts)
+                for after in self._taken(at, name)
+            }
+            if not reached:
+                return False
+        return len(self._parts) in self._opened(reached, last=True)
+
+    def _taken(self, at: int, name: str) -> tuple[int, ...]:
+        part = self._parts[at]
+        if part is None:
+            return at, at + 1
+        return (at + 1,) if part.match(name) else ()
+
+    def _opened(self, reached: set[int], *, last: bool = False) -> set[int]:
+        """Add what can follow when ``**`` stands for no component; at the end it never does."""
+        found = set(reached)
+        for at in sorted(reached):
+            while at < len(self._parts) - last and self._parts[at] is None:
+                at += 1
+                found.add(at)
+        return found
+
+
+def _compiled(pattern: str | None) -> tuple[str, _Matcher | None]:
+    """Give the directory that all matches are in, and what the whole path must match."""
     if pattern is None:
         return "/", None
     parts = [part for part in pattern.split("/") if part]
     literal: list[str] = []
-    while parts[len(literal) : -1] and not _WILD.search(parts[len(literal)]):
+    while parts[len(literal) :] and not _WILD.search(parts[len(literal)]):
         literal.append(parts[len(literal)])
-    expression = ""
-    for part in parts[:-1]:
-        expression += "(?:/[^/]+)*" if part == "**" else "/" + _segment(part)
-    if parts:
-        expression += "(?:/[^/]+)+" if parts[-1] == "**" else "/" + _segment(parts[-1])
-    return "/" + "/".join(literal), re.compile(expression + r"\Z", re.DOTALL)
-
-
-def _segment(part: str) -> str:
-    """Translate one component of a shell pattern; its wildcards stop at a slash."""
-    out = ""
-    position = 0
-    while position < len(part):
-        char = part[position]
-        position += 1
-        if char == "*":
-            out += "[^/]*"
-        elif char == "?":
-            out += "[^/]"
-        elif char == "[" and (end := part.find("]", position + 1)) > 0:
-            body = part[position:end].replace("\\", "\\\\")
-            out += f"[{'^' + body[1:] if body[0] in '!^' else body}]"
-            position = end + 1
-        else:
-            out += re.escape(char)
-    return out
+    return "/" + "/".join(literal), _Matcher(parts)
 
 
 def _matching(
-    view: UnionFS, prefix: str, matcher: re.Pattern[str] | None, wanted: Collection[int]
+    view: UnionFS, prefix: str, matcher: _Matcher | None, wanted: Collection[int]
 ) -> Iterator[tuple[str, Node]]:
     union = view._union
     try:
+        found = resolve(union, prefix, follow=False).node
         start = resolve(union, prefix).node.directory
+        if matcher is not None and prefix != "/" and matcher.matches(prefix):
+            form = stat.S_IFDIR if found.directory is not None else union.entry(found).type
+            if form in wanted:
+                yield prefix, found
+            return
     except PathError:
         return
+    except UnionLayersError as error:
+        raise translated(error, prefix) from error
     if start is None:
         return
     pending: list[tuple[str, Iterator[Node]]] = [(prefix.rstrip("/"), start.nodes())]
     try:
         while pending:
             path, nodes = pending[-1]
+            view.check()
             node = next(nodes, None)
             if node is None:
                 pending.pop()
@@ -109,7 +132,7 @@ def _matching(
             name = f"{path}/{node.name}"
             if node.directory is not None:
                 pending.append((name, node.directory.nodes()))
-            if matcher is not None and not matcher.match(name):
+            if matcher is not None and not matcher.matches(name):
                 continue
             form = stat.S_IFDIR if node.directory is not None else union.entry(node).type
             if form in wanted:

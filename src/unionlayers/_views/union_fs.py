@@ -214,6 +214,7 @@ class UnionFS(ReadOnlyFS):
         make = fs.info.Info
         try:
             for node in nodes:
+                self.check()
                 yield make(self._raw(node, names))
         except UnionLayersError as error:
             raise translated(error) from error
@@ -280,10 +281,6 @@ class UnionFS(ReadOnlyFS):
         with _translating(path):
             return self._union.entry(self._find(path, follow=False).node).target is not None
 
-    def gettype(self, path: str) -> Any:
-        """Give the type of a path itself, as an ``fs.enums.ResourceType``."""
-        return self.getinfo(path, ["details"]).type
-
     def getsize(self, path: str) -> int:
         """Give the bytes of what a path leads to, links followed."""
         with _translating(path):
@@ -305,6 +302,7 @@ class UnionFS(ReadOnlyFS):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is odd about this stack under its profile; indexes what is missing."""
+        self.check()
         with _translating("/"):
             return stack_findings(self._union)
 
@@ -377,7 +375,7 @@ class UnionFS(ReadOnlyFS):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what opens it again; the source must be a path."""
-        return _opened_again, (self._image, self._chosen, self._profile, self._owns)
+        return _opened_again, (self._image, self._chosen, self._profile)
 
     def __str__(self) -> str:
         """Show the source."""
@@ -389,10 +387,14 @@ class UnionFS(ReadOnlyFS):
 
     # -- inside -----------------------------------------------------------------------------------
 
+    def check(self) -> None:
+        """Raise ``FilesystemClosed`` if the view or its image was closed."""
+        if self._closed or self._image.closed:
+            raise FilesystemClosed("the filesystem was closed")
+
     def _path(self, path: str) -> str:
         """Normalise a path lexically; clean ones take the short way."""
-        if self._closed or self._image.closed:
-            raise FilesystemClosed("the filesystem was closed", path=path)
+        self.check()
         if not isinstance(path, str) or "\0" in path or "//" in path or "." in path:
             return self.validatepath(path)
         return path
@@ -431,11 +433,10 @@ class UnionFS(ReadOnlyFS):
         return self._owners
 
 
-def _opened_again(
-    image: Image, layers: tuple[int, ...], profile: Profile | str | None, owns: bool
-) -> UnionFS:
+def _opened_again(image: Image, layers: tuple[int, ...], profile: Profile | str | None) -> UnionFS:
+    """Open a view again where a pickle is loaded; the image is its own there."""
     view = UnionFS.over(image, layers, profile)
-    view._owns = owns
+    view._owns = True
     return view
 
 
