@@ -9,6 +9,7 @@ names the document and the place in it.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any, NoReturn
 
 from attrs import frozen
@@ -34,8 +35,8 @@ def parse_document(raw: bytes, member: str) -> Document:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) != len(items):
-            names = [name for name, _ in items]
-            twice = next(name for name in names if names.count(name) > 1)
+            counted = Counter(name for name, _ in items)
+            twice = counted.most_common(1)[0][0]
             raise DocumentError("a key stands twice", member=member, actual=twice[:200])
         return found
 

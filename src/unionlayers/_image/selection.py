@@ -41,7 +41,7 @@ def merge_layouts(
         merged[key] = record
     found = list(merged.values())
     for record in docker:
-        twin = next((p for p, other in enumerate(found) if other.id and other.id == record.id), -1)
+        twin = next((p for p, other in enumerate(found) if _same_config(other, record)), -1)
         if twin < 0:
             if oci and record.id is not None:
                 record = evolve(record, findings=(*record.findings, _ONE_LAYOUT))
@@ -54,6 +54,13 @@ def merge_layouts(
 _ONE_LAYOUT = DocumentFinding(
     "LAYOUTS_DISAGREE", -1, "manifest.json has an image that index.json has not", "L3"
 )
+
+
+def _same_config(oci: ImageRecord, docker: ImageRecord) -> bool:
+    """Tell whether two layouts mean one config: by its bytes, or by the name it goes by."""
+    if oci.id is not None and oci.id == docker.id:
+        return True
+    return oci.promised_id is not None and oci.promised_id == docker.promised_id
 
 
 def _merged(oci: ImageRecord, docker: ImageRecord, prefer: str) -> ImageRecord:
@@ -145,7 +152,7 @@ def select(
             hint="Name one by reference= (a tag, ref name or digest) or platform=",
         )
     record = fitting[0]
-    if record.raw_config is None and not record.layers:
+    if record.raw_config is None and record.layout in ("oci", "docker", "dir"):
         raise BlobNotFoundError(
             "the source names this image and does not hold it",
             member=label,

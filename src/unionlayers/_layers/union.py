@@ -183,7 +183,7 @@ class Union:
         return self._settled((node.slot, row))
 
     def _settled(self, inode: Inode) -> Inode:
-        if inode[0] not in self._linked or inode[1] not in self.changeset(inode[0]).downlinks:
+        if not self._is_downlink(inode):
             return inode
         bound = self.bind(inode)
         if isinstance(bound, LayerError):
@@ -192,10 +192,21 @@ class Union:
 
     def bind(self, link: Inode) -> Inode | LayerError:
         """Bind a hard link to the inode that its target has in the layers beneath."""
-        known = self._bound.get(link)
-        if known is None:
-            known = self._bound[link] = self._target(link)
-        return known
+        chain: list[Inode] = []
+        found: Inode | LayerError = link
+        # A link to a link to a link, each a layer further down: without recursion.
+        while not isinstance(found, LayerError) and self._is_downlink(found):
+            known = self._bound.get(found)
+            if known is None:
+                chain.append(found)
+                known = self._target(found)
+            found = known
+        for passed in chain:
+            self._bound[passed] = found
+        return found
+
+    def _is_downlink(self, inode: Inode) -> bool:
+        return inode[0] in self._linked and inode[1] in self.changeset(inode[0]).downlinks
 
     def _target(self, link: Inode) -> Inode | LayerError:
         slot, row = link
@@ -220,10 +231,7 @@ class Union:
         if node is not None and node.directory is not None:
             return refused("a hard link to a directory", "E9")
         if node is not None:
-            try:
-                return self.inode(node)
-            except LayerError as error:
-                return error
+            return node.slot, self.changeset(node.slot).inode(node.row)
         if self.warn and downlink.late is not None:
             late = changeset.inode(downlink.late)
             if late not in changeset.downlinks:

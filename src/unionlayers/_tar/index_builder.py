@@ -57,6 +57,8 @@ class IndexBuilder:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        # A path that is no longer than this has no component and no depth worth measuring.
+        self.short = min(_NAME_MAX, limits.component_bytes, max(0, 2 * limits.depth - 2))
         self.entries = 0
         self.name_bytes = 0
         self.ordinal = array("I")
@@ -101,7 +103,7 @@ class IndexBuilder:
         self.entries += 1
         if climbed:
             self._note("NAME_CLIMBS", entry, path, "the name climbs above the root", "G2")
-        if len(path) > _NAME_MAX:
+        if len(path) > self.short:
             self._check_length(entry, path)
         parent, _, base = path.rpartition(b"/")
         flag = entry.typeflag
