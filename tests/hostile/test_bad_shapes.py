@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from typing import Any
 
 import pytest
@@ -86,13 +85,11 @@ def test_many_layers_are_one_view() -> None:
 
 
 def test_a_key_that_stands_twice_is_found_in_a_large_document_without_delay() -> None:
-    keys = [f'"{number}": 1' for number in range(16_000)]
+    # A search in square time would run into the time limit of the suite.
+    keys = [f'"{number}": 1' for number in range(300_000)]
     raw = f"{{{','.join([*keys, keys[-1]])}}}".encode()
-    began = time.perf_counter()
-    with pytest.raises(DocumentError):
+    with pytest.raises(DocumentError, match="stands twice"):
         parse_document(raw, "config")
-    # A linear search needs hundredths of a second.
-    assert time.perf_counter() - began < 0.5
 
 
 def test_names_that_differ_in_marks_only_stay_apart() -> None:
