@@ -30,7 +30,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/pytest
 
 campaign: $(VENV)/installed-dev
-	UNIONLAYERS_CAMPAIGN=1 $(BIN)/pytest
+	UNIONLAYERS_CAMPAIGN=1 $(BIN)/pytest --timeout 14400
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
