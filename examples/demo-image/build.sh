@@ -93,7 +93,9 @@ runtime() {
     mkdir -p "$site"
     python3 -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
         --root-user-action=ignore --target "$site" "attrs==$attrs_version"
-    rm -f "$site"/*.dist-info/{direct_url.json,REQUESTED}
+    # What the package says of itself, without its page of introduction and the sums that cover it.
+    sed -i -e '/^$/,$d' -e '/^Project-URL/d' "$site"/*.dist-info/METADATA
+    rm -f "$site"/*.dist-info/{direct_url.json,RECORD,REQUESTED}
     printf '#!/bin/sh\n# python3.11 of Pocket Linux: a stand-in that holds no program.\n' >usr/bin/python3.11
     chmod 0755 usr/bin/python3.11
     ln usr/bin/python3.11 usr/bin/python3
