@@ -82,6 +82,9 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
     for kind, path, *rest in brought:
         if kind == "hard":
             target = rest[0]
+            if any(p in upper and upper[p]["type"] != "dir" for p in above(target)[1:]):
+                # Through a link of its own layer: the semantics table's (case D3).
+                continue
             node = upper.get(target) or (lower[target] if seen(target) else None)
             if node is None or node["type"] == "dir" or f"{path}/".startswith(f"{target}/"):
                 continue
