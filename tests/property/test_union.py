@@ -30,7 +30,8 @@ from unionlayers.testing import (
     whiteout,
 )
 
-EXAMPLES = 5000 if os.environ.get("UNIONLAYERS_CAMPAIGN") else 150
+CAMPAIGN = bool(os.environ.get("UNIONLAYERS_CAMPAIGN"))
+EXAMPLES = 5000 if CAMPAIGN else 150
 
 names = st.sampled_from(["a", "b", "é"])
 paths = st.lists(names, min_size=1, max_size=3).map("/".join)
@@ -93,6 +94,9 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
             entry = hardlink(path, target, mode=node["mode"])
         elif not imply(path):
             continue
+        elif kind == "dir" and upper.get(path, {"type": "dir"})["type"] != "dir":
+            # A directory after something else of its name: the semantics table's (case F3).
+            continue
         elif kind == "file":
             node = {"type": "file", "mode": rest[0], "data": rest[1]}
             entry = file(path, rest[1], mode=rest[0])
@@ -144,7 +148,7 @@ def shown(view: UnionFS) -> Tree:
 
 
 @given(st.lists(layers, min_size=1, max_size=5))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=not CAMPAIGN)
 def test_the_union_of_any_stack_is_what_replaying_it_on_a_dictionary_gives(stack: Any) -> None:
     expected: Tree = {}
     described: list[list[Entry]] = []
@@ -166,7 +170,7 @@ def test_the_union_of_any_stack_is_what_replaying_it_on_a_dictionary_gives(stack
 
 
 @given(st.lists(layers, min_size=2, max_size=4), st.data())
-@settings(max_examples=EXAMPLES // 3, deadline=None)
+@settings(max_examples=EXAMPLES // 3, deadline=None, derandomize=not CAMPAIGN)
 def test_what_a_view_shows_does_not_depend_on_what_was_asked_before(stack: Any, data: Any) -> None:
     expected: Tree = {}
     described: list[list[Entry]] = []
