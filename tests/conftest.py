@@ -8,7 +8,13 @@ import random
 import pytest
 from hypothesis import settings
 
-__all__ = ["pytest_collection_modifyitems", "pytest_report_header", "sample_size", "seed"]
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_report_header",
+    "sample_size",
+    "seed",
+]
 
 CAMPAIGN = bool(os.environ.get("UNIONLAYERS_CAMPAIGN"))
 SEED = int(os.environ.get("UNIONLAYERS_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -16,6 +22,13 @@ SEED = int(os.environ.get("UNIONLAYERS_SEED") or random.SystemRandom().randrange
 settings.register_profile("bounded", max_examples=50, deadline=None, print_blob=True)
 settings.register_profile("campaign", max_examples=5000, deadline=None, print_blob=True)
 settings.load_profile("campaign" if CAMPAIGN else "bounded")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let hypothesis draw from the seed that the head of the report names."""
+    if config.getoption("hypothesis_seed", None) is None:
+        config.option.hypothesis_seed = str(SEED)
 
 
 def pytest_report_header() -> list[str]:

@@ -148,7 +148,7 @@ def shown(view: UnionFS) -> Tree:
 
 
 @given(st.lists(layers, min_size=1, max_size=5))
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=not CAMPAIGN)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_the_union_of_any_stack_is_what_replaying_it_on_a_dictionary_gives(stack: Any) -> None:
     expected: Tree = {}
     described: list[list[Entry]] = []
@@ -170,7 +170,7 @@ def test_the_union_of_any_stack_is_what_replaying_it_on_a_dictionary_gives(stack
 
 
 @given(st.lists(layers, min_size=2, max_size=4), st.data())
-@settings(max_examples=EXAMPLES // 3, deadline=None, derandomize=not CAMPAIGN)
+@settings(max_examples=EXAMPLES // 3, deadline=None)
 def test_what_a_view_shows_does_not_depend_on_what_was_asked_before(stack: Any, data: Any) -> None:
     expected: Tree = {}
     described: list[list[Entry]] = []

@@ -9,16 +9,14 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from unionlayers._bytes.window import WindowSource
 from unionlayers._foundation.names import decode
 from unionlayers._image.image import Image
-from unionlayers._image.tar_store import SourceStream
 from unionlayers._layers.capability import capability_text
 from unionlayers._layers.directory import Node
 from unionlayers._layers.entry import Entry
 from unionlayers._layers.union import Union
+from unionlayers._tar.details import decode_header
 from unionlayers._tar.index import ABSENT, LayerIndex
-from unionlayers._tar.reader import TarReader
 from unionlayers._views._pyfilesystem import fs
 
 __all__ = ["Stat", "namespaces_of", "permission_names", "shown_mtime_ns", "stat_of"]
@@ -200,30 +198,32 @@ def _tar(image: Image, union: Union, node: Node) -> dict[str, Any]:
     if row >= index.rows or index.ordinal[row] == ABSENT:
         return {}
     start, _ = index.header_range(row)
+    data = index.data_offset(row)
     content = image.layers[union.slots[slot].layer].content()
-    window = WindowSource(content, start, content.size - start)
-    entry = next(iter(TarReader(SourceStream(window), image.options.limits)))
-    flag = chr(entry.typeflag)
-    block = content.pread(index.block[row] * 512, 512)
+    header = decode_header(content.pread(start, data - start), image.options.limits)
+    flag = header.type.decode("latin-1")
+    if flag == "\0":
+        # A header of the seventh edition: a slash at the end makes a directory (case I5).
+        flag = "5" if header.name.endswith(b"/") else "0"
     return {
-        "name": decode(entry.name),
-        "raw_name": entry.name,
-        "mode": entry.mode & 0o7777,
-        "uid": entry.uid,
-        "gid": entry.gid,
-        "size": entry.size,
-        "mtime": entry.mtime_ns // _GIGA,
-        "mtime_ns": entry.mtime_ns,
+        "name": decode(header.name),
+        "raw_name": header.name,
+        "mode": header.mode & 0o7777,
+        "uid": header.uid,
+        "gid": header.gid,
+        "size": header.size,
+        "mtime": header.mtime_ns // _GIGA,
+        "mtime_ns": header.mtime_ns,
         "type": flag,
-        "linkname": decode(entry.linkname),
-        "uname": decode(entry.uname),
-        "gname": decode(entry.gname),
-        "devmajor": entry.devmajor,
-        "devminor": entry.devminor,
-        "pax_headers": {decode(key): value for key, value in (entry.pax or {}).items()},
+        "linkname": decode(header.linkname),
+        "uname": decode(header.uname),
+        "gname": decode(header.gname),
+        "devmajor": header.devmajor,
+        "devminor": header.devminor,
+        "pax_headers": {decode(key): value for key, value in (header.pax or {}).items()},
         "offset": index.block[row] * 512,
-        "offset_data": index.data_offset(row),
-        "chksum": int(block[148:156].strip(b" \0") or b"0", 8),
+        "offset_data": data,
+        "chksum": header.chksum,
         "is_file": flag in "07S",
         "is_reg": flag in "07S",
         "is_lnk": flag == "1",
@@ -238,5 +238,5 @@ def _tar(image: Image, union: Union, node: Node) -> dict[str, Any]:
         "is_character": flag == "3",
         "is_block": flag == "4",
         "is_fifo": flag == "6",
-        "is_sparse": entry.sparse is not None,
+        "is_sparse": header.sparse is not None,
     }
