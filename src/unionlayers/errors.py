@@ -10,14 +10,16 @@ Every error that unionlayers raises, as one tree.
     │   ├── ImageNotFoundError        LookupError   no such reference or platform
     │   ├── AmbiguousImageError       LookupError   several images fit
     │   ├── BlobNotFoundError         LookupError   the archive lacks a blob it names
-    │   └── SourceChangedError        OSError       replaced or rewritten while open (ESTALE)
+    │   ├── SourceChangedError        OSError       replaced or rewritten while open (ESTALE)
+    │   └── SourceAccessError         PermissionError   the user may not read a file of a store
     ├── CorruptError                  OSError (EIO) the bytes contradict themselves
     │   ├── DocumentError             a JSON document of the image
     │   ├── TarError                  a header, an extended record, a truncated body
     │   ├── WhiteoutError             a marker that names nothing
     │   ├── LayerError                entries that no runtime can apply
     │   ├── StreamError               a compressed stream
-    │   └── DigestMismatchError       a digest or a size differs from what was promised
+    │   ├── DigestMismatchError       a digest or a size differs from what was promised
+    │   └── StoreError                the folders of an on-disk store and its documents
     ├── UnsupportedError              NotImplementedError   known, and not read
     │   └── MissingExtraError         ImportError   an optional dependency is absent
     ├── LimitError                    OSError (EFBIG)  a bound of ``Limits`` was reached
@@ -30,11 +32,17 @@ Every error that unionlayers raises, as one tree.
     │   ├── LinkLoopError             OSError (ELOOP)
     │   └── ReadOnlyError             OSError (EROFS)
     ├── InvalidPathError              ValueError    a path with a NUL byte
+    ├── InvalidURLError               ValueError    a URL that names no image
+    ├── OptionError                   TypeError     an option of fsspec that there is not
+    ├── ExportError               OSError (EPERM)  the host cannot have an entry as it should be
+    │   └── DestinationExistsError    FileExistsError
+    ├── MountError                OSError (EIO)  the host cannot have the image as a directory
+    ├── IndexStoreError               PermissionError   others can write to an index store
     └── ClosedError                   ValueError    the image was closed
 
 Each carries data beside its text: what is known of ``path``, ``layer``, ``entry``, ``offset``,
-``member``, ``pointer``, ``expected``, ``actual``, ``candidates`` and ``hint``; the rest is None
-(or an empty tuple).  All of them pickle.
+``member``, ``pointer``, ``expected``, ``actual``, ``candidates``, ``hint`` and ``case``; the rest
+is None (or an empty tuple).  `LimitError` has ``limit`` as well.  All of them pickle.
 """
 
 from __future__ import annotations
@@ -47,23 +55,31 @@ __all__ = [
     "BlobNotFoundError",
     "ClosedError",
     "CorruptError",
+    "DestinationExistsError",
     "DigestMismatchError",
     "DocumentError",
+    "ExportError",
     "ImageNotFoundError",
+    "IndexStoreError",
     "InvalidPathError",
+    "InvalidURLError",
     "LayerError",
     "LimitError",
     "LinkLoopError",
     "MissingExtraError",
+    "MountError",
     "NotALinkError",
     "NotARegularFileError",
+    "OptionError",
     "PathError",
     "PathIsADirectoryError",
     "PathNotADirectoryError",
     "PathNotFoundError",
     "ReadOnlyError",
+    "SourceAccessError",
     "SourceChangedError",
     "SourceError",
+    "StoreError",
     "StreamError",
     "TarError",
     "UnionLayersError",
@@ -73,6 +89,8 @@ __all__ = [
     "WhiteoutError",
 ]
 
+# What a stranger wrote may be megabytes: the attribute has it whole, the text its beginning.
+_SHOWN = 300
 _CONTEXT = ("member", "pointer", "path", "layer", "entry", "offset", "expected", "actual")
 
 
@@ -92,6 +110,7 @@ class UnionLayersError(Exception):
         actual: What was found instead.
         candidates: What could have been meant; a tuple of text.
         hint: The next step that a user can take, as one sentence.
+        case: Id of the case in the conformance table that decides it.
     """
 
     errno_default: int | None = None
@@ -110,6 +129,7 @@ class UnionLayersError(Exception):
         actual: object = None,
         candidates: tuple[str, ...] = (),
         hint: str | None = None,
+        case: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -123,6 +143,7 @@ class UnionLayersError(Exception):
         self.actual = actual
         self.candidates = tuple(candidates)
         self.hint = hint
+        self.case = case
         if issubclass(type(self), OSError):
             for name, value in (
                 ("errno", self.errno_default),
@@ -132,7 +153,7 @@ class UnionLayersError(Exception):
                 setattr(self, name, value)
 
     def __str__(self) -> str:
-        """Give the message, then what is known of the place, then the candidates and the hint."""
+        """Give message, place, candidates and hint as one line that a terminal can show."""
         parts = [self.message]
         known = [(name, getattr(self, name)) for name in _CONTEXT]
         places = ", ".join(f"{name} {_shown(value)}" for name, value in known if value is not None)
@@ -144,7 +165,7 @@ class UnionLayersError(Exception):
             parts.append(f"; candidates: {shown}" + (f" and {more} more" if more > 0 else ""))
         if self.hint:
             parts.append(f". {self.hint}")
-        return "".join(parts)
+        return _one_line("".join(parts))
 
     def __repr__(self) -> str:
         """Show the class and the text."""
@@ -158,9 +179,18 @@ class UnionLayersError(Exception):
 def _shown(value: object) -> str:
     """Spell a value so that names with control characters cannot reach a terminal."""
     text = value if isinstance(value, str) else str(value)
+    if len(text) > _SHOWN:
+        text = f"{text[:_SHOWN]}..."
     if text.isprintable() and text and " " not in text:
         return text
     return ascii(text)
+
+
+def _one_line(text: str) -> str:
+    """Escape what a message or a hint has quoted from an image without looking at it."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _rebuild(cls: type[UnionLayersError], message: str, state: dict[str, Any]) -> UnionLayersError:
@@ -201,6 +231,12 @@ class SourceChangedError(SourceError, OSError):
     errno_default = errno.ESTALE
 
 
+class SourceAccessError(SourceError, PermissionError):
+    """The user may not read a file or folder of the source; ``member`` names it."""
+
+    errno_default = errno.EACCES
+
+
 class CorruptError(UnionLayersError, OSError):
     """The bytes contradict themselves or what was promised of them."""
 
@@ -231,6 +267,10 @@ class DigestMismatchError(CorruptError):
     """A digest or size differs; ``expected`` and ``actual`` have both."""
 
 
+class StoreError(CorruptError):
+    """The folders of an on-disk store contradict its documents; ``member`` names the file."""
+
+
 class UnsupportedError(UnionLayersError, NotImplementedError):
     """A form that is known and deliberately not read."""
 
@@ -243,11 +283,60 @@ class LimitError(UnionLayersError, OSError):
     """
     A bound of `Limits` was reached.
 
-    ``expected`` is the bound, ``actual`` the value that passed it, ``member`` the name of the
-    field of `Limits`, and ``hint`` says how to lift it.
+    ``limit`` is the name of the field of `Limits`, ``expected`` the bound, ``actual`` the value
+    that passed it, and ``hint`` says how to lift it.  Where a document of the image has passed it,
+    ``member`` and ``pointer`` say which and where.
+
+    Args:
+        message: What is wrong, in one sentence without a full stop.
+        limit: The name of the field of `Limits`.
+        path: As for every error.
+        layer: As for every error.
+        entry: As for every error.
+        offset: As for every error.
+        member: As for every error.
+        pointer: As for every error.
+        expected: The bound.
+        actual: The value that passed it.
+        candidates: As for every error.
+        hint: How to lift it.
+        case: As for every error.
     """
 
     errno_default = errno.EFBIG
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str | None = None,
+        path: str | None = None,
+        layer: int | None = None,
+        entry: int | None = None,
+        offset: int | None = None,
+        member: str | None = None,
+        pointer: str | None = None,
+        expected: object = None,
+        actual: object = None,
+        candidates: tuple[str, ...] = (),
+        hint: str | None = None,
+        case: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            path=path,
+            layer=layer,
+            entry=entry,
+            offset=offset,
+            member=member,
+            pointer=pointer,
+            expected=expected,
+            actual=actual,
+            candidates=candidates,
+            hint=hint,
+            case=case,
+        )
+        self.limit = limit
 
 
 class PathError(UnionLayersError, OSError):
@@ -300,6 +389,46 @@ class ReadOnlyError(PathError):
 
 class InvalidPathError(UnionLayersError, ValueError):
     """No path can be spelled like this."""
+
+
+class InvalidURLError(UnionLayersError, ValueError):
+    """A URL with an unknown scheme or parameter; ``candidates`` has those there are."""
+
+
+class OptionError(UnionLayersError, TypeError):
+    """An option that is lacking, or that there is not; ``candidates`` has those there are."""
+
+
+class ExportError(UnionLayersError, OSError):
+    """
+    What an export cannot or will not write; ``path`` is in the image, ``member`` the destination.
+
+    Where the host has refused it, ``actual`` is the name of its error, such as ``"ENAMETOOLONG"``.
+    """
+
+    errno_default = errno.EPERM
+
+
+class DestinationExistsError(ExportError, FileExistsError):
+    """The destination of an export is there already; ``member`` names it."""
+
+    errno_default = errno.EEXIST
+
+
+class MountError(UnionLayersError, OSError):
+    """
+    An image cannot be mounted or unmounted; ``member`` is the directory.
+
+    ``actual`` is the name of the host's error, such as ``"ENOTEMPTY"`` or ``"EBUSY"``.
+    """
+
+    errno_default = errno.EIO
+
+
+class IndexStoreError(UnionLayersError, PermissionError):
+    """The folder of an index store could be written by others, so that nothing in it is used."""
+
+    errno_default = errno.EACCES
 
 
 class ClosedError(UnionLayersError, ValueError):

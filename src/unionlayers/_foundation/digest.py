@@ -11,11 +11,11 @@ import hashlib
 import re
 from typing import Protocol
 
-from unionlayers.errors import DocumentError
+from unionlayers.errors import DocumentError, UnsupportedError
 
 __all__ = ["Hasher", "canonical_digest", "chain_id", "digest_of", "hasher_for", "is_digest"]
 
-_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
+_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128, "blake3": 64}
 _GRAMMAR = re.compile(r"([a-z0-9]+(?:[.+_-][a-z0-9]+)*):([a-zA-Z0-9=_-]+)\Z")
 _HEX = re.compile(r"[0-9a-f]+\Z")
 
@@ -71,8 +71,21 @@ def canonical_digest(text: object, *, member: str, pointer: str) -> str:
 
 
 def hasher_for(digest: str) -> Hasher:
-    """Give a fresh hash of the algorithm that *digest* names."""
-    return hashlib.new(digest.partition(":")[0], usedforsecurity=False)
+    """
+    Give a fresh hash of the algorithm that *digest* names.
+
+    Raises:
+        UnsupportedError: The algorithm is registered and not computed here, as blake3 is.
+    """
+    algorithm = digest.partition(":")[0]
+    try:
+        return hashlib.new(algorithm, usedforsecurity=False)
+    except ValueError as error:
+        raise UnsupportedError(
+            f"digests of {algorithm} are not computed here",
+            expected=digest,
+            hint="Pass verify=False to read it unchecked",
+        ) from error
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:
@@ -83,7 +96,9 @@ def digest_of(data: bytes, algorithm: str = "sha256") -> str:
         >>> digest_of(b"")[:20]
         'sha256:e3b0c44298fc1'
     """
-    return f"{algorithm}:{hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()}"
+    hasher = hasher_for(algorithm)
+    hasher.update(data)
+    return f"{algorithm}:{hasher.hexdigest()}"
 
 
 def chain_id(parent: str | None, diff_id: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os.path
 
-__all__ = ["clean_entry_name", "decode", "encode", "split_path"]
+__all__ = ["clean_entry_name", "decode", "encode", "printable", "split_path"]
 
 
 def decode(raw: bytes) -> str:
@@ -67,3 +67,40 @@ def split_path(path: str) -> list[str]:
     if parts and path.endswith(("/", "/.")) and parts[-1] != "..":
         parts.append(os.path.curdir)
     return parts
+
+
+def printable(text: str) -> str:
+    r"""
+    Give a name as one line that a terminal can show and nobody can take for another name.
+
+    What is not printable is escaped, and so is the backslash: control characters, marks that turn
+    the direction of writing, line ends of every kind, and bytes that are no UTF-8.
+
+    Example:
+        >>> print(printable("red\x1b[31m"), printable(b"caf\xe9".decode(errors="surrogateescape")))
+        red\x1b[31m caf\xe9
+    """
+    if text.isprintable() and "\\" not in text:
+        return text
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if _ESCAPED <= code < _ESCAPED + 0x80:
+        return f"\\x{code - _ESCAPED + 0x80:02x}"
+    return (
+        f"\\x{code:02x}"
+        if code < 0x80
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )
+
+
+_ESCAPED = 0xDC80
+"""What surrogateescape makes of the byte 0x80."""
