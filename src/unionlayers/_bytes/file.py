@@ -32,6 +32,21 @@ _FLAGS = (
 )
 # One read() of Linux gives at most 0x7ffff000 bytes.
 _MOST_AT_ONCE = 1 << 30
+_positioned = threading.Lock()
+
+
+class _Descriptor(int):
+    """
+    An open descriptor that is closed with the last reference to it.
+
+    It is an int itself: no line of Python stands between the opening of a file and the object
+    that closes it, at which an interrupt could lose the descriptor.
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        os.close(self)
 
 
 class FileSource:
@@ -52,7 +67,7 @@ class FileSource:
         Two system calls a read.
     """
 
-    __slots__ = ("_descriptor", "_guard", "_readers", "_seen", "identity", "name", "size")
+    __slots__ = ("_descriptor", "_seen", "identity", "name", "size")
 
     identity: SourceIdentity
     name: str
@@ -60,15 +75,14 @@ class FileSource:
 
     def __init__(self, path: str | os.PathLike[str], *, descriptor: int | None = None) -> None:
         self.name = os.fspath(path)
-        self._descriptor: int | None = None
-        self._readers = 0
-        self._guard = threading.Condition()
-        opened = os.open(path, _FLAGS) if descriptor is None else descriptor
+        self._descriptor: _Descriptor | None = None
+        opened = _Descriptor(os.open(path, _FLAGS) if descriptor is None else descriptor)
         try:
             found = os.fstat(opened)
             _require_regular(found.st_mode, self.name)
         except BaseException:
-            os.close(opened)
+            # The error keeps the frame, and would keep the file open as long as it lives itself.
+            del opened
             raise
         self._descriptor = opened
         self._seen = _state(found)
@@ -98,32 +112,26 @@ class FileSource:
         """
         check_range(offset, length)
         length = min(length, self.size - offset)
-        with self._guard:
-            descriptor = self._descriptor
-            if descriptor is None:
-                raise ClosedError("the file was closed", member=self.name)
-            self._readers += 1
+        # Held while it is read from: one that is closed under a reader could be a stranger's file
+        # by the time of the read.  There is no lock, so nobody waits, in a forked child neither.
+        held = self._descriptor
+        if held is None:
+            raise ClosedError("the file was closed", member=self.name)
         try:
-            data = self._read(descriptor, offset, length) if length > 0 else b""
-            if _state(os.fstat(descriptor)) != self._seen or len(data) < length:
-                raise SourceChangedError(
-                    "the file was changed while it was open", member=self.name, offset=offset
-                )
+            data = self._read(held, offset, length) if length > 0 else b""
+            changed = _state(os.fstat(held)) != self._seen
         finally:
-            with self._guard:
-                self._readers -= 1
-                self._guard.notify_all()
+            # An error keeps the frame.
+            del held
+        if changed or len(data) < length:
+            raise SourceChangedError(
+                "the file was changed while it was open", member=self.name, offset=offset
+            )
         return data
 
     def close(self) -> None:
-        """Close the file, after those who are reading at this moment; twice is allowed."""
-        with self._guard:
-            descriptor, self._descriptor = self._descriptor, None
-            # A descriptor closed under a reader could be a stranger's file by the time it reads.
-            while self._readers and descriptor is not None:
-                self._guard.wait()
-        if descriptor is not None:
-            os.close(descriptor)
+        """Close the file, as soon as nobody is reading from it; twice is allowed."""
+        self._descriptor = None
 
     def _read(self, descriptor: int, offset: int, length: int) -> bytes:
         data = self._read_once(descriptor, offset, min(length, _MOST_AT_ONCE))
@@ -142,7 +150,7 @@ class FileSource:
     def _read_once(self, descriptor: int, offset: int, length: int) -> bytes:
         if hasattr(os, "pread"):
             return os.pread(descriptor, length, offset)
-        with self._guard:  # Windows has no pread
+        with _positioned:  # Windows has no pread
             os.lseek(descriptor, offset, os.SEEK_SET)
             return os.read(descriptor, length)
 
@@ -159,5 +167,5 @@ def _require_regular(mode: int, name: str) -> None:
     raise UnseekableSourceError(
         "not a regular file, so that nothing can be read at an offset",
         member=name,
-        hint="Copy it into a file first and open that",
+        hint="Pass spool=True to copy it into a temporary file once, or copy it yourself",
     )

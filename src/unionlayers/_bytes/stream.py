@@ -14,18 +14,18 @@ import threading
 from typing import BinaryIO
 
 from unionlayers._bytes.source import check_range
+from unionlayers._foundation.forking import renew_in_children
 from unionlayers.errors import (
     ClosedError,
     SourceChangedError,
     UnknownFormatError,
     UnseekableSourceError,
+    UnsupportedError,
 )
 
 __all__ = ["StreamSource"]
 
-_SPOOL_HINT = (
-    "Spool it first: shutil.copyfileobj(stream, spool) with spool = tempfile.TemporaryFile()"
-)
+_SPOOL_HINT = "Pass spool=True to copy it into a temporary file once, or copy it yourself"
 
 
 class StreamSource:
@@ -42,7 +42,7 @@ class StreamSource:
         ClosedError: It is closed already.
     """
 
-    __slots__ = ("_lock", "_stream", "identity", "size")
+    __slots__ = ("__weakref__", "_lock", "_shared", "_stream", "identity", "size")
 
     identity: None
     size: int
@@ -60,6 +60,13 @@ class StreamSource:
             raise ClosedError("the file object is closed")
         self.size = _size_of(stream)
         self._stream: BinaryIO | None = stream
+        self._shared = False
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Take a new lock in a forked child, and see whether its position is the parent's too."""
+        self._lock = threading.Lock()
+        self._shared = _has_descriptor(self._stream)
 
     def __repr__(self) -> str:
         """Name the file object and its size."""
@@ -72,6 +79,9 @@ class StreamSource:
         Raises:
             ClosedError: This source or the file object was closed.
             SourceChangedError: The file object has become shorter.
+            UnknownFormatError: It gives something else than the bytes that were asked for.
+            UnsupportedError: It is a file that this process shares with the one it was forked from.
+            Exception: Whatever the file object itself raises.
         """
         check_range(offset, length)
         length = min(length, self.size - offset)
@@ -81,10 +91,17 @@ class StreamSource:
                 raise ClosedError("the source was closed")
             if getattr(stream, "closed", False):
                 raise ClosedError("the file object was closed by its owner")
+            if self._shared:
+                # Either process would move the position between a seek and a read of the other.
+                raise UnsupportedError(
+                    "the file object has one position in this process and in the one it was "
+                    "forked from",
+                    hint="Open the image by its path, or open it anew in each process",
+                )
             if length <= 0:
                 return b""
             stream.seek(offset)
-            data = stream.read(length)
+            data = _checked(stream.read(length), length)
             if len(data) < length:
                 data = _read_on(stream, data, length)
         if len(data) < length:
@@ -120,7 +137,37 @@ def _read_on(stream: BinaryIO, data: bytes, length: int) -> bytes:
     parts = [data]
     got = len(data)
     while data and got < length:
-        data = stream.read(length - got)
+        data = _checked(stream.read(length - got), length - got)
         parts.append(data)
         got += len(data)
     return b"".join(parts)
+
+
+def _checked(data: object, length: int) -> bytes:
+    """
+    Give what a file object gave, if it can have come from a file.
+
+    Raises:
+        UnknownFormatError: It is no bytes, or more than were asked for.
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise UnknownFormatError(
+            "the file object gave no bytes; one that does not wait for its data cannot be read",
+            actual=type(data).__name__,
+        )
+    data = bytes(data)
+    if len(data) > length:
+        raise UnknownFormatError(
+            "the file object gave more bytes than were asked for",
+            expected=length,
+            actual=len(data),
+        )
+    return data
+
+
+def _has_descriptor(stream: BinaryIO | None) -> bool:
+    try:
+        return stream is not None and stream.fileno() >= 0
+    except (AttributeError, OSError, ValueError):
+        # It is in memory, or closed, or something of the user's own.
+        return False
