@@ -8,6 +8,7 @@ is ever inflated further than there is room for.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from unionlayers._codec.checkpoint import CheckpointLog
@@ -85,7 +86,7 @@ class Member(Protocol):
         """Take *data* and give at most *max_length* bytes."""
 
 
-class MemberDecoder:
+class MemberDecoder(ABC):
     """
     A decoder of members one after the other; the base of zstd, xz and bzip2.
 
@@ -121,7 +122,7 @@ class MemberDecoder:
                 self._step = _FIRST_STEP
             piece: bytes | memoryview = b""
             if member.needs_input:
-                piece = intake.some(self._step)
+                piece = intake.some(self._most())
                 if not piece:
                     raise self._early_end()
                 intake.advance(len(piece))
@@ -137,9 +138,13 @@ class MemberDecoder:
                 self.offset += len(data)
                 return data
 
+    def _most(self) -> int:
+        """Tell how many bytes the member is fed next; all that it has been fed has come out."""
+        return self._step
+
+    @abstractmethod
     def _next_member(self) -> Member | None:
         """Give the member that begins here; None at the end of the blob."""
-        raise NotImplementedError
 
     def _damaged(self, why: str) -> StreamError:
         return StreamError(

@@ -50,7 +50,7 @@ def new_decoder(
         case "gzip":
             return GzipDecoder(intake, log, start)
         case "zstd":
-            return ZstdDecoder(intake, log, offset, window_bytes=window_bytes)
+            return ZstdDecoder(intake, log, start, window_bytes=window_bytes)
         case "xz":
             return XzDecoder(intake, log, offset, window_bytes=window_bytes)
         case "bzip2":

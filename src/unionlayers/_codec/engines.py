@@ -53,7 +53,7 @@ def _engine() -> ModuleType:
 INFLATE_ERRORS: tuple[type[Exception], ...] = (_engine().error, zlib.error)
 """What `Inflater.decompress` raises for damaged data."""
 
-crc32: Callable[[bytes, int], int] = _engine().crc32
+crc32: Callable[[bytes | memoryview, int], int] = _engine().crc32
 """The CRC of gzip: of *data*, after what had the CRC given second."""
 
 _make: Callable[..., Inflater] = _engine().decompressobj

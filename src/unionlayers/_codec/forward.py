@@ -130,6 +130,21 @@ class ForwardStream:
             return length
         return self._skip_across(length)
 
+    def at_hand(self) -> tuple[bytes, int]:
+        """
+        Give a chunk of the stream, and where in it the next byte stands; it is empty at the end.
+
+        What is looked at there still wants to be skipped.
+
+        Raises:
+            StreamError: As for `take`.
+            LimitError: As for `take`.
+            ClosedError: As for `take`.
+        """
+        if self._at == self._end:
+            self._refill()
+        return self._chunk, self._at
+
     def drain(self) -> None:
         """
         Read on to the end, so that checks at the end of the blob are made, and set the digests.

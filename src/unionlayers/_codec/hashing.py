@@ -12,11 +12,16 @@ import threading
 from queue import Queue
 
 from unionlayers._foundation.digest import Hasher, hasher_for
+from unionlayers.errors import ClosedError
 
 __all__ = ["DigestPair"]
 
 _IN_PLACE = 1 << 20
-_QUEUE = 12
+# What is handed over at once: threads wake each other so many times less.
+_BATCH = 1 << 20
+_QUEUE = 6
+
+_Job = tuple[Hasher, bytes]
 
 
 class DigestPair:
@@ -36,6 +41,8 @@ class DigestPair:
     """
 
     __slots__ = (
+        "_batch",
+        "_batched",
         "_blob",
         "_blob_name",
         "_diff",
@@ -53,7 +60,9 @@ class DigestPair:
         self._shared = plain and diff_id and self._blob_name == "sha256"
         self._diff: Hasher | None = hasher_for("sha256") if diff_id and not self._shared else None
         self._in_place = _IN_PLACE
-        self._queue: Queue[tuple[Hasher, bytes] | None] = Queue(_QUEUE)
+        self._batch: list[_Job] = []
+        self._batched = 0
+        self._queue: Queue[list[_Job] | None] = Queue(_QUEUE)
         self._thread: threading.Thread | None = None
         self.blob_digest: str | None = None
         self.diff_id: str | None = None
@@ -80,6 +89,9 @@ class DigestPair:
 
     def finish(self) -> None:
         """Wait for what is under way and set the digests."""
+        if self._batch:
+            self._queue.put(self._batch)
+            self._batch = []
         self.close()
         if self._blob is not None:
             self.blob_digest = f"{self._blob_name}:{self._blob.hexdigest()}"
@@ -93,26 +105,35 @@ class DigestPair:
         thread = self._thread
         if thread is not None:
             self._queue.put(None)
-            thread.join()
+            # One whose start was interrupted cannot be waited for; it ends by itself.
+            if thread.ident is not None:
+                thread.join()
             self._thread = None
 
     def _take(self, hasher: Hasher, data: bytes) -> None:
-        if self._thread is not None:
-            self._queue.put((hasher, data))
-        elif self._in_place > 0:
-            self._in_place -= len(data)
-            hasher.update(data)
-        else:
+        if self._thread is None:
+            if self._in_place > 0:
+                self._in_place -= len(data)
+                hasher.update(data)
+                return
             thread = threading.Thread(
                 target=_work, args=(self._queue,), name="unionlayers-digest", daemon=True
             )
-            thread.start()
+            # Before it starts, so that an interrupt in the middle of that leaves none behind.
             self._thread = thread
-            self._queue.put((hasher, data))
+            thread.start()
+        self._batch.append((hasher, data))
+        self._batched += len(data)
+        if self._batched >= _BATCH:
+            batch, self._batch, self._batched = self._batch, [], 0
+            if not self._thread.is_alive():
+                # Nobody would ever take it out of the queue.
+                raise ClosedError("the process was forked in the middle of a pass")
+            self._queue.put(batch)
 
 
-def _work(queue: Queue[tuple[Hasher, bytes] | None]) -> None:
+def _work(queue: Queue[list[_Job] | None]) -> None:
     # It holds the queue alone, so that nothing else is kept alive by a thread left behind.
-    while (job := queue.get()) is not None:
-        hasher, data = job
-        hasher.update(data)
+    while (batch := queue.get()) is not None:
+        for hasher, data in batch:
+            hasher.update(data)

@@ -66,6 +66,10 @@ class Intake:
         """Give another one of the same source, at *offset*, of which nobody is told."""
         return Intake(self._source, offset)
 
+    def look(self, offset: int, length: int) -> bytes:
+        """Give bytes of the source at any offset, of which nobody is told."""
+        return self._source.pread(offset, length)
+
     @property
     def position(self) -> int:
         """The offset in the source of the next byte to be taken."""

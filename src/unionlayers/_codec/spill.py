@@ -23,6 +23,7 @@ from unionlayers._codec.engines import zstd
 from unionlayers._codec.intake import Intake
 from unionlayers._codec.page_cache import PAGE_BYTES, PageCache
 from unionlayers._codec.paging import next_page
+from unionlayers._foundation.forking import renew_in_children
 from unionlayers._foundation.limits import Limits
 from unionlayers.errors import ClosedError, StreamError
 
@@ -45,6 +46,7 @@ class Spill:
     """
 
     __slots__ = (
+        "__weakref__",
         "_cache",
         "_closed",
         "_codec",
@@ -79,6 +81,12 @@ class Spill:
         self._decoder: Decoder | None = None
         self._ends = array("Q", [0])
         self._closed = False
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Take a new lock in a forked child, and a new file: they would share one position."""
+        self._lock = threading.Lock()
+        self._discard()
 
     def load(self, number: int) -> bytes:
         """
