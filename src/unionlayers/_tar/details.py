@@ -11,6 +11,7 @@ from attrs import frozen
 
 from unionlayers._foundation.limits import Limits
 from unionlayers._tar.header import BLOCK, read_back
+from unionlayers._tar.held_blocks import HeldBlocks
 from unionlayers._tar.number import octal
 from unionlayers._tar.reader import TarReader
 from unionlayers.errors import TarError
@@ -65,24 +66,6 @@ class TarHeader:
     sparse: tuple[tuple[int, int], ...] | None
 
 
-class _Blocks:
-    """Bytes at hand as the reader wants them."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.position = 0
-
-    def take(self, length: int, /) -> bytes:
-        """Give the next bytes; fewer only at the end."""
-        data = self._data[self.position : self.position + length]
-        self.position += len(data)
-        return data
-
-    def skip(self, length: int, /) -> int:
-        """Pass over the next bytes and tell how many there were."""
-        return len(self.take(length))
-
-
 def decode_header(blocks: bytes, limits: Limits) -> TarHeader:
     """
     Decode what stands before the content of one entry.
@@ -95,7 +78,7 @@ def decode_header(blocks: bytes, limits: Limits) -> TarHeader:
         TarError: They are damaged, or no entry; ``offset`` counts from the start of *blocks*.
         LimitError: An extension is larger than the limits allow.
     """
-    reader = TarReader(_Blocks(blocks), limits)
+    reader = TarReader(HeldBlocks(blocks), limits)
     entry = next(iter(reader), None)
     if entry is None:
         raise TarError("no header of an entry is here", offset=0)

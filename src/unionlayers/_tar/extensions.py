@@ -140,6 +140,7 @@ class Extensions:
                 raise TarError(
                     f"the record {decode(key)} is not a number: {error}",
                     actual=value[:64].hex(" "),
+                    case="J10",
                 ) from None
         # A long name of GNU comes after the records, so that it holds against them (case J2).
         name = self._long_name or name
@@ -151,20 +152,26 @@ class Extensions:
             flag = _DIRECTORY if name[-1:] == b"/" else _REGULAR
         stored = 0 if flag in HEADER_ONLY else size
         if stored < 0:
-            raise TarError("the size in an extended header is negative", actual=size)
+            raise TarError("the size in an extended header is negative", actual=size, case="J10")
         segments = None
         if flag == _OLD_SPARSE:
             if block[257:265] != b"ustar  \0":
-                raise TarError("a sparse file of a kind that is not GNU's", path=decode(name))
+                raise TarError(
+                    "a sparse file of a kind that is not GNU's", path=decode(name), case="J4"
+                )
             size = read_field("real size", block[483:495])
             segments, used = read_block_map(block, take, limits)
             body += used
         elif mapped and records and (form := map_form(records)) is not None:
             if flag in HEADER_ONLY:
-                raise TarError("a sparse map for a type without content", path=decode(name))
+                raise TarError(
+                    "a sparse map for a type without content", path=decode(name), case="J4"
+                )
             name = records.get(b"GNU.sparse.name") or name
             if b"\0" in name:
-                raise TarError("the true name of a sparse file holds a NUL", path=decode(name))
+                raise TarError(
+                    "the true name of a sparse file holds a NUL", path=decode(name), case="G6"
+                )
             size = _true_size(records, size)
             if form == "records":
                 segments = read_record_map(records, limits)
@@ -197,5 +204,7 @@ def _true_size(records: dict[bytes, bytes], stored: int) -> int:
         return decimal(text)
     except ValueError as error:
         raise TarError(
-            f"the size of a sparse file is not a number: {error}", actual=text[:64].hex(" ")
+            f"the size of a sparse file is not a number: {error}",
+            actual=text[:64].hex(" "),
+            case="J4",
         ) from None

@@ -110,7 +110,9 @@ def read_field(what: str, raw: bytes) -> int:
         return numeric(raw)
     except ValueError as error:
         raise TarError(
-            f"the header field {what} is not a number: {error}", actual=raw.hex(" ")
+            f"the header field {what} is not a number: {error}",
+            actual=raw.hex(" "),
+            case="J10",
         ) from None
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import field, frozen
 
 from unionlayers._codec.checkpoint import Checkpoint
+from unionlayers._codec.section_file import Column
 from unionlayers._foundation.names import decode
 
 __all__ = ["ABSENT", "Extra", "LayerIndex", "MarkRow", "Note", "Oddity"]
@@ -115,29 +116,30 @@ class LayerIndex:
     size: int
     checkpoints: tuple[Checkpoint, ...]
     entries: int
-    ordinal: array[int]
-    block: array[int]
-    extension: array[int]
-    length: array[int]
-    mtime: array[int]
-    kind: array[int]
-    ref: array[int]
+    ordinal: Column
+    block: Column
+    extension: Column
+    length: Column
+    mtime: Column
+    kind: Column
+    ref: Column
     kinds: tuple[tuple[int, int, int], ...]
-    atime: array[int] | None
-    ctime: array[int] | None
+    atime: Column | None
+    ctime: Column | None
     hard: Mapping[int, int]
-    start: array[int]
-    subdirectories: array[int]
-    own: array[int]
-    name_start: array[int]
-    names: bytes
-    texts: tuple[bytes, ...]
+    start: Column
+    subdirectories: Column
+    own: Column
+    name_start: Column
+    names: bytes | memoryview
+    texts: Sequence[bytes]
     extras: Mapping[int, Extra]
     marks: tuple[MarkRow, ...]
     oddities: tuple[Oddity, ...]
     notes: tuple[Note, ...]
     loose: Mapping[int, bytes]
     _children: dict[int, dict[str, int]] = field(factory=dict, repr=False)
+    _runs: dict[int, Sequence[str]] = field(factory=dict, repr=False)
 
     @property
     def rows(self) -> int:
@@ -162,10 +164,18 @@ class LayerIndex:
             self.atime,
             self.ctime,
         )
-        total = sum(len(column) * column.itemsize for column in columns if column is not None)
+        total = sum(
+            len(column) * column.itemsize
+            for column in columns
+            if isinstance(column, array | memoryview)
+        )
         total += len(self.names) + sum(len(text) + 8 for text in self.texts)
         total += 24 * len(self.kinds) + 8 * len(self.hard) + 16 * len(self.marks)
         return total + sum(64 + sum(map(len, sum(x.xattrs, ()))) for x in self.extras.values())
+
+    def same_tar(self, other: LayerIndex) -> bool:
+        """Tell whether both surely are of the same tar: one record, or one hashed ``diff_id``."""
+        return self is other or (self.diff_id is not None and self.diff_id == other.diff_id)
 
     def children(self, directory: int) -> dict[str, int]:
         """
@@ -188,8 +198,14 @@ class LayerIndex:
         """Give the names of a directory in the order of its rows."""
         if self.start[directory] == self.start[directory + 1]:
             return ()
-        raw = self.names[self.name_start[directory] : self.name_start[directory + 1]]
-        return decode(raw).split("\0")
+        return decode(self._names_of(directory)).split("\0")
+
+    def vouch(self, directory: int) -> None:
+        """Be sure that the columns of a directory and of all below it fit together."""
+
+    def _names_of(self, directory: int) -> bytes:
+        """Give the names of a directory as they stand in `names`."""
+        return bytes(self.names[self.name_start[directory] : self.name_start[directory + 1]])
 
     def directory(self, row: int) -> int:
         """Give the number of the directory that a row of the tree is, or -1."""
@@ -203,20 +219,36 @@ class LayerIndex:
         # which is the one that holds the row.
         return bisect_right(self.start, row) - 1
 
+    def name(self, row: int) -> str:
+        """
+        Give the name of a row in its directory.
+
+        Cost:
+            O(names in the directory) at the first call for one of many names, O(1) after it.
+        """
+        directory = self.parent(row)
+        first = self.start[directory]
+        if self.start[directory + 1] - first == 1:
+            return decode(self._names_of(directory))
+        run = self._runs.get(directory)
+        if run is None:
+            run = self._runs[directory] = self.run(directory)
+        return run[row - first]
+
     def path(self, row: int) -> str:
         """
         Give the path of a row, without a leading slash; the root is the empty text.
 
         Cost:
-            O(names in the directories on the way).
+            O(components), and once O(names) for each directory on the way.
         """
         loose = self.loose.get(row)
         if loose is not None:
             return decode(loose)
         parts: list[str] = []
         while True:
+            parts.append(self.name(row))
             parent = self.parent(row)
-            parts.append(self.run(parent)[row - self.start[parent]])
             if parent == 0:
                 return "/".join(reversed(parts))
             row = self.own[parent]
@@ -239,7 +271,7 @@ class LayerIndex:
             first, last = self.start[directory], self.start[directory + 1]
             if first == last:
                 continue
-            raw = self.names[self.name_start[directory] : self.name_start[directory + 1]]
+            raw = self._names_of(directory)
             border = first + self.subdirectories[directory]
             for row, name in enumerate(raw.split(b"\0"), first):
                 if row < border:

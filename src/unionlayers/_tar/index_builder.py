@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import stat
 from array import array
-from collections.abc import Iterable
 
 from unionlayers._foundation.limits import Limits, exceeded
 from unionlayers._foundation.names import clean_entry_name
 from unionlayers._tar.entry import TarEntry
+from unionlayers._tar.extras import DEVICES, ExtraTally
 from unionlayers._tar.index import ABSENT, Extra, MarkRow, Note, Oddity
+from unionlayers._tar.kinds import Kinds
 
 __all__ = ["NO_TIME", "IndexBuilder"]
 
@@ -39,12 +40,11 @@ _TYPES = {
 _DIRECTORY = ord("5")
 _HARD_LINK = ord("1")
 _SYMLINK = ord("2")
-_DEVICES = (ord("3"), ord("4"))
-_XATTR = b"SCHILY.xattr."
-_NOTHING = Extra()
-_IMPLIED = (stat.S_IFDIR | 0o755, 0, 0)
 _NAME_MAX = 255
 _PATH_MAX = 4096
+# Directories are found by their whole path up to this many bytes, and beyond it name by name: the
+# paths of a deep tree have as many bytes together as its depth squared.
+_KEYED = 1024
 
 
 class IndexBuilder:
@@ -70,9 +70,10 @@ class IndexBuilder:
         self.ref = array("I")
         self.atime: dict[int, int] = {}
         self.ctime: dict[int, int] = {}
-        self.kinds: list[tuple[int, int, int]] = [_IMPLIED]
-        self.kind_numbers: dict[tuple[int, int, int], int] = {_IMPLIED: 0}
+        self.numbered = Kinds()
+        self.kinds = self.numbered.found
         self.texts: dict[bytes, int] = {}
+        self._tally = ExtraTally(limits)
         self.extras: dict[int, Extra] = {}
         self.hard: dict[int, int] = {}
         self.marks: list[MarkRow] = []
@@ -89,18 +90,31 @@ class IndexBuilder:
         Place one entry.
 
         Raises:
-            LimitError: Too many entries, names too long in sum, or a path too deep.
+            LimitError: Too many entries, names, attributes or sparse maps too long in sum, or a
+                path too deep.
 
         Cost:
             O(1) for an entry whose parent is known, else O(components).
         """
         name = entry.name
-        self.name_bytes += len(name)
+        self.name_bytes += len(name) + len(entry.linkname)
         if self.name_bytes > self.limits.name_bytes:
             exceeded("name_bytes", self.limits.name_bytes, self.name_bytes)
         path, climbed = clean_entry_name(name)
         row = self._append(entry)
         self.entries += 1
+        self.settle(entry, row, path, climbed=climbed)
+
+    def settle(self, entry: TarEntry, row: int, path: bytes, *, climbed: bool) -> None:
+        """
+        Place the latest of *entries* entries, whose row is filled in; the rest of `add`.
+
+        Args:
+            entry: It.
+            row: Its row.
+            path: Its name, cleaned.
+            climbed: Whether the name climbed above the root.
+        """
         if climbed:
             self._note("NAME_CLIMBS", entry, path, "the name climbs above the root", "G2")
         if len(path) > self.short:
@@ -129,7 +143,7 @@ class IndexBuilder:
         if before is not None:
             before = self._collide(entry, row, before, path)
         if flag == _DIRECTORY:
-            self.ref[row] = self._directory(path, row) if before is None else self.ref[before]
+            self.ref[row] = self.open_directory(path, row) if before is None else self.ref[before]
             self.own[self.ref[row]] = row
         siblings[base] = row
         if (directory, base) in self.whiteouts:
@@ -139,25 +153,17 @@ class IndexBuilder:
         elif row in self.extras and self.extras[row].xattrs:
             self._check_xattrs(entry, row)
 
-    def extend(self, entries: Iterable[TarEntry]) -> None:
-        """Place all of *entries*."""
-        add = self.add
-        for entry in entries:
-            add(entry)
-
     # -- placing ----------------------------------------------------------------------------------
 
     def _append(self, entry: TarEntry) -> int:
         row = self._new_row(entry.ordinal)
         form = _TYPES.get(entry.typeflag, stat.S_IFREG)
         mode = 0o777 if form == stat.S_IFLNK else entry.mode & 0o7777
-        key = (form | mode, entry.uid, entry.gid)
-        kind = self.kind_numbers.get(key)
-        if kind is None:
-            kind = self.kind_numbers[key] = len(self.kinds)
-            self.kinds.append(key)
-        self.kind[row] = kind
-        self.length[row] = entry.size if form == stat.S_IFREG else 0
+        self.kind[row] = self.numbered.number((form | mode, entry.uid, entry.gid))
+        if form == stat.S_IFREG:
+            self.length[row] = entry.size
+        elif form == stat.S_IFLNK:
+            self.length[row] = len(entry.linkname)
         header = entry.header_offset
         self.block[row] = header >> 9
         extension = (header - entry.start_offset) >> 9
@@ -184,10 +190,17 @@ class IndexBuilder:
             or entry.sparse is not None
             or entry.data_offset != header + 512
             or not ordinary
-            or entry.typeflag in _DEVICES
+            or entry.typeflag in DEVICES
         ):
-            self._extra(entry, row, extension, ordinary=ordinary)
+            extra = self._tally.of(entry, far=extension > 0xFFFE, ordinary=ordinary)
+            if extra is not None:
+                self.extras[row] = extra
         return row
+
+    def _count_name(self, length: int) -> None:
+        self.name_bytes += length
+        if self.name_bytes > self.limits.name_bytes:
+            exceeded("name_bytes", self.limits.name_bytes, self.name_bytes)
 
     def _new_row(self, ordinal: int) -> int:
         row = len(self.kind)
@@ -202,60 +215,75 @@ class IndexBuilder:
         self.ref.append(0)
         return row
 
-    def _extra(self, entry: TarEntry, row: int, extension: int, *, ordinary: bool) -> None:
-        pax = entry.pax or {}
-        cut = len(_XATTR)
-        extra = Extra(
-            xattrs=tuple(
-                sorted((key[cut:], value) for key, value in pax.items() if key[:cut] == _XATTR)
-            ),
-            device=(entry.devmajor, entry.devminor) if entry.typeflag in _DEVICES else None,
-            sparse=entry.sparse,
-            data_offset=(
-                None if entry.data_offset == entry.header_offset + 512 else entry.data_offset
-            ),
-            mtime_ns=None if ordinary else entry.mtime_ns,
-            start_offset=entry.start_offset if extension > 0xFFFE else None,
-        )
-        if extra != _NOTHING:
-            self.extras[row] = extra
-
-    def _directory(self, path: bytes, row: int) -> int:
+    def open_directory(self, path: bytes, row: int) -> int:
+        """Give the number of a new directory, which has this row."""
         number = len(self.children)
-        self.directories[path] = number
+        if len(path) <= _KEYED:
+            self.directories[path] = number
         self.children.append({})
         self.own.append(row)
         return number
 
+    def _known(self, path: bytes) -> int | None:
+        """Give the number of the directory at *path*, None where there is none."""
+        if len(path) <= _KEYED:
+            return self.directories.get(path)
+        number, rest = self._begun(path)
+        for base in rest:
+            row = self.children[number].get(base) if number is not None else None
+            if row is None or not stat.S_ISDIR(self._mode(row)):
+                return None
+            number = self.ref[row]
+        return number
+
+    def _begun(self, path: bytes) -> tuple[int | None, list[bytes]]:
+        """Give the last directory of a long path that is found by its own, and what follows it."""
+        border = path.rfind(b"/", 0, _KEYED + 1)
+        return self.directories.get(path[: max(border, 0)]), path[border + 1 :].split(b"/")
+
     def _imply(self, path: bytes) -> int:
         """Make the directories on the way to *path*; -1 where something else is in the way."""
+        if len(path) > _KEYED:
+            return self._imply_long(path)
         missing: list[bytes] = []
         known = path
         while (number := self.directories.get(known)) is None:
             known, _, base = known.rpartition(b"/")
             missing.append(base)
-        if self.directories[known] != number:
-            return -1
         for base in reversed(missing):
-            siblings = self.children[number]
-            if base in siblings:
+            if base in self.children[number]:
                 return -1
-            row = self._new_row(ABSENT)
-            if base[:4] == b".wh.":
-                self.notes.append(
-                    Note(
-                        "WHITEOUT_PREFIX_IN_DIRECTORY",
-                        self.entries - 1,
-                        path,
-                        "a directory has the whiteout prefix in its name",
-                        "A13",
-                    )
-                )
-            siblings[base] = row
             known = known + b"/" + base if known else base
-            if (number, base) in self.whiteouts:
-                self.oddities.append(Oddity(self.entries - 1, row, "whiteout-and-entry"))
-            self.ref[row] = number = self._directory(known, row)
+            self._count_name(len(known))
+            number = self._imply_one(number, base, known, path)
+        return number
+
+    def _imply_long(self, path: bytes) -> int:
+        number, rest = self._begun(path)
+        if number is None:
+            number = self._imply(path[: path.rfind(b"/", 0, _KEYED + 1)])
+        for base in rest:
+            if number < 0:
+                break
+            row = self.children[number].get(base)
+            if row is None:
+                self._count_name(len(base))
+                number = self._imply_one(number, base, path, path)
+            else:
+                number = self.ref[row] if stat.S_ISDIR(self._mode(row)) else -1
+        return number
+
+    def _imply_one(self, parent: int, base: bytes, known: bytes, path: bytes) -> int:
+        row = self._new_row(ABSENT)
+        if base[:4] == b".wh.":
+            message = "a directory has the whiteout prefix in its name"
+            self.notes.append(
+                Note("WHITEOUT_PREFIX_IN_DIRECTORY", self.entries - 1, path, message, "A13")
+            )
+        self.children[parent][base] = row
+        if (parent, base) in self.whiteouts:
+            self.oddities.append(Oddity(self.entries - 1, row, "whiteout-and-entry"))
+        self.ref[row] = number = self.open_directory(known, row)
         return number
 
     def _collide(self, entry: TarEntry, row: int, before: int, path: bytes) -> int | None:
@@ -264,25 +292,29 @@ class IndexBuilder:
         is_directory = entry.typeflag == _DIRECTORY
         if was_directory and is_directory and self.ordinal[before] == ABSENT:
             self.loose[before] = b""
+            self._odd(entry, row, "after-children")
             return before
         self._odd(entry, row, "duplicate")
         self.loose[before] = path
         if was_directory and is_directory:
             return before
         if was_directory:
-            self._detach(path)
+            self._detach(path, self.ref[before])
         return None
 
-    def _detach(self, path: bytes) -> None:
+    def _detach(self, path: bytes, number: int) -> None:
         """Take the tree below a directory that something else replaces out of the tree."""
-        pending = [(path, self.directories.pop(path))]
+        self.directories.pop(path, None)
+        pending = [(path, number)]
         while pending:
             prefix, number = pending.pop()
             for base, row in self.children[number].items():
                 below = prefix + b"/" + base
-                self.loose[row] = below
-                if (inner := self.directories.pop(below, None)) is not None:
-                    pending.append((below, inner))
+                if self.ordinal[row] != ABSENT:
+                    self.loose[row] = below
+                if stat.S_ISDIR(self._mode(row)):
+                    self.directories.pop(below, None)
+                    pending.append((below, self.ref[row]))
             self.children[number] = {}
 
     def _unplaced(self, entry: TarEntry, row: int, path: bytes, code: str) -> None:
@@ -332,13 +364,17 @@ class IndexBuilder:
                 self._odd(entry, row, "opaque-after-entries")
             return
         self.marks.append(MarkRow(entry.ordinal, row, directory, hidden))
+        repeated = (directory, hidden) in self.whiteouts
         self.whiteouts.add((directory, hidden))
-        if hidden in self.children[directory]:
+        if repeated or hidden in self.children[directory]:
             self._odd(entry, row, "whiteout-and-entry")
 
     def _add_special(self, entry: TarEntry, row: int, flag: int) -> None:
         if flag == _SYMLINK:
             self.ref[row] = self._text(entry.linkname)
+            if not entry.linkname:
+                path = clean_entry_name(entry.name)[0]
+                self._note("EMPTY_LINK", entry, path, "a symbolic link without a text", "D6")
         elif flag == _HARD_LINK:
             self._add_hard_link(entry, row)
         elif flag == ord("3") and (entry.devmajor, entry.devminor) == (0, 0):
@@ -355,7 +391,7 @@ class IndexBuilder:
         self.hard[row] = ABSENT
         target, _ = clean_entry_name(entry.linkname)
         parent, _, base = target.rpartition(b"/")
-        directory = self.directories.get(parent)
+        directory = self._known(parent)
         bound = None if directory is None else self.children[directory].get(base)
         if bound is None or bound == row or self.ordinal[bound] == ABSENT:
             self._odd(entry, row, "hard-link")
@@ -386,10 +422,9 @@ class IndexBuilder:
 
     def _check_length(self, entry: TarEntry, path: bytes) -> None:
         longest = max(map(len, path.split(b"/")))
-        depth = path.count(b"/") + 1
         if longest > self.limits.component_bytes:
             exceeded("component_bytes", self.limits.component_bytes, longest)
-        if depth > self.limits.depth:
+        if (depth := path.count(b"/") + 1) > self.limits.depth:
             exceeded("depth", self.limits.depth, depth)
         if longest > _NAME_MAX or len(path) >= _PATH_MAX:
             self._note("NAME_TOO_LONG", entry, path, "no Linux filesystem holds the name", "G9")
@@ -398,8 +433,7 @@ class IndexBuilder:
         return self.kinds[self.kind[row]][0]
 
     def _xattrs(self, row: int) -> tuple[tuple[bytes, bytes], ...]:
-        extra = self.extras.get(row)
-        return extra.xattrs if extra is not None else ()
+        return () if (extra := self.extras.get(row)) is None else extra.xattrs
 
     def _text(self, text: bytes) -> int:
         return self.texts.setdefault(text, len(self.texts))

@@ -56,14 +56,17 @@ def read_records(body: bytes, limits: Limits) -> dict[bytes, bytes]:
                 "a record of an extended header does not begin with its length",
                 expected=f"{_SHORTEST} to {end - at}",
                 actual=length,
+                case="J13",
             )
         if body[stop - 1] != 0x0A:
-            raise TarError("a record of an extended header does not end in a newline")
+            raise TarError("a record of an extended header does not end in a newline", case="J13")
         key, equals, value = body[blank + 1 : stop - 1].partition(b"=")
         if not equals or not key:
-            raise TarError("a record of an extended header has no key")
+            raise TarError("a record of an extended header has no key", case="J13")
         if has_nul and b"\0" in (value if key in _NAMES else key):
-            raise TarError("a record of an extended header holds a NUL where a name must not")
+            raise TarError(
+                "a record of an extended header holds a NUL where a name must not", case="G6"
+            )
         if key in _SPARSE_PAIR:
             _gather(segments, key, value, limits)
         else:
@@ -85,6 +88,7 @@ def _length(digits: bytes) -> int:
         raise TarError(
             "a record of an extended header does not begin with its length",
             actual=digits[:32].hex(" ") or "no digits",
+            case="J13",
         ) from None
 
 
@@ -92,7 +96,7 @@ def _gather(segments: list[bytes], key: bytes, value: bytes, limits: Limits) -> 
     """Take one half of a segment: offset and length must take turns."""
     turn = _SPARSE_LENGTH if len(segments) % 2 else _SPARSE_OFFSET
     if key != turn or b"," in value:
-        raise TarError("the records of a sparse map are out of order")
+        raise TarError("the records of a sparse map are out of order", case="J4")
     segments.append(value)
     if len(segments) > 2 * limits.sparse_entries:
         exceeded("sparse_entries", limits.sparse_entries, (len(segments) + 1) // 2)

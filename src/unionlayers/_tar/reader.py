@@ -13,7 +13,7 @@ is met, not when the content is read (J4); and `Limits` hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Protocol
 from zlib import adler32
@@ -30,10 +30,13 @@ from unionlayers._tar.header import (
     read_field,
     stored_sum,
 )
+from unionlayers._tar.header_batch import HeaderBatch
+from unionlayers._tar.held_blocks import HeldBlocks
 from unionlayers._tar.pax import read_records
-from unionlayers.errors import TarError
+from unionlayers._tar.plain_headers import DIRECTORY, REGULAR
+from unionlayers.errors import TarError, UnionLayersError
 
-__all__ = ["ByteStream", "TarReader", "read_entries"]
+__all__ = ["AtHand", "ByteStream", "TarReader", "read_entries"]
 
 _ZEROS = bytes(BLOCK)
 _GIGA = 1_000_000_000
@@ -41,6 +44,9 @@ _DRAIN = 256 * 1024
 _OLD_SPARSE = ord("S")
 _GLOBAL = ord("g")
 _SPECIAL = frozenset(b"xgLK")
+_OCTAL = b"01234567"
+_ORDINARY = frozenset((REGULAR, DIRECTORY))
+_FIELD_ENDS = frozenset(b"\0 ")
 # What the loop itself can finish: not NUL, whose meaning depends on the name, nor what has a map.
 _PLAIN = frozenset(range(1, 256)) - _SPECIAL - {_OLD_SPARSE}
 
@@ -57,6 +63,14 @@ class ByteStream(Protocol):
 
     def skip(self, length: int, /) -> int:
         """Pass over the next *length* bytes and tell how many there were."""
+
+
+AtHand = Callable[[], tuple[bytes, int]]
+"""Gives a chunk of a stream, not empty before its end, and where in it the next byte stands."""
+
+
+def _nothing() -> tuple[bytes, int]:
+    return b"", 0
 
 
 @lru_cache(1024)
@@ -124,11 +138,42 @@ class TarReader:
         self._offset = stream.position
         self._ordinal = 0
         self._bodiless = False
+        self._batch: HeaderBatch | None = None
+        self._at_hand: AtHand = _nothing
         self._pass = self._entries()
 
     def __iter__(self) -> Iterator[TarEntry]:
         """Give the one iterator of this reader."""
         return self._pass
+
+    def batches(self, at_hand: AtHand) -> Iterator[HeaderBatch]:
+        """
+        Give the same entries many at once, most of them as headers that nobody has looked at.
+
+        What is wrong with such a header is raised by who looks at it; what is wrong further on is
+        raised here, but not before all entries in front of it were given.
+
+        Args:
+            at_hand: Gives a chunk of the stream, and where in it the next byte stands.
+
+        Raises:
+            TarError: As while iterating.
+            LimitError: As while iterating.
+        """
+        self._at_hand = at_hand
+        batch = self._batch = HeaderBatch(0, self._again)
+        failure: UnionLayersError | None = None
+        try:
+            for entry in self._pass:
+                batch.add_other(entry, self.declared_size if self._bodiless else 0)
+                if batch.full:
+                    yield batch
+                    batch = self._batch = HeaderBatch(entry.ordinal + 1, self._again)
+        except UnionLayersError as error:
+            failure = error
+        yield batch
+        if failure is not None:
+            raise failure
 
     def drain(self) -> None:
         """
@@ -167,6 +212,8 @@ class TarReader:
         ctime_ns: int | None = None
         offset = self._offset
         while True:
+            if self._batch is not None and extensions.start is None:
+                offset = self._gather(self._batch, offset)
             self._offset = offset
             block = take(BLOCK)
             if (
@@ -199,7 +246,7 @@ class TarReader:
             else:
                 self._bodiless = False
                 if size < 0:
-                    raise TarError("the size in a header is negative", actual=size)
+                    raise TarError("the size in a header is negative", actual=size, case="J10")
             body = offset + BLOCK
             entry = new(
                 TarEntry,
@@ -227,15 +274,73 @@ class TarReader:
             else:
                 offset = body
 
+    def _gather(self, batch: HeaderBatch, offset: int) -> int:
+        """Take the plain headers that come next as they are; give the offset after their bodies."""
+        stream = self._stream
+        add, add_offset, add_size = batch.blocks.append, batch.offsets.append, batch.sizes.append
+        while not batch.full:
+            chunk, at = self._at_hand()
+            last = len(chunk) - BLOCK
+            base = offset - at
+            begun = at
+            count = len(batch.blocks)
+            while at <= last:
+                flag = chunk[at + 156]
+                digits = chunk[at + 124 : at + 135]
+                if (
+                    flag not in _ORDINARY
+                    or digits.strip(_OCTAL)
+                    or chunk[at + 135] not in _FIELD_ENDS
+                ):
+                    break
+                size = int(digits, 8)
+                if size and flag == DIRECTORY:
+                    break
+                add(chunk[at : at + BLOCK])
+                add_offset(base + at)
+                add_size(size)
+                at += BLOCK + (size + 511 & -BLOCK)
+            if at == begun:
+                break
+            self._ordinal += len(batch.blocks) - count
+            self._bodiless = False
+            stream.skip(at - begun)
+            offset = base + at
+            self._offset = batch.offsets[-1]
+            if stream.position < self._offset + BLOCK + batch.sizes[-1]:
+                raise self._cut_off(
+                    self._again(batch.blocks[-1], self._offset, self._ordinal - 1, 0)
+                )
+        return offset
+
+    def _again(self, block: bytes, offset: int, ordinal: int, before: int) -> TarEntry:
+        """Read one header without extensions by itself; see `ReadAgain`."""
+        reader = TarReader(HeldBlocks(block), self._limits)
+        reader.declared_size, reader._bodiless = before, before > 0
+        try:
+            entry = next(reader._pass)
+        except TarError as error:
+            error.offset = offset
+            error.entry = ordinal
+            raise
+        return entry._replace(
+            ordinal=ordinal,
+            header_offset=offset,
+            start_offset=offset,
+            data_offset=offset + BLOCK,
+        )
+
     def _end(self, block: bytes) -> None:
         """Settle what a block is that is no header: the end of the archive, or the error."""
         if block == _ZEROS:
             self._offset += BLOCK
             block = self._stream.take(BLOCK)
             if len(block) == BLOCK and block != _ZEROS:
-                raise TarError("something follows a single zero block")
+                raise TarError("something follows a single zero block", case="J5")
         if block and len(block) < BLOCK:
-            raise TarError("the archive ends inside a header", expected=BLOCK, actual=len(block))
+            raise TarError(
+                "the archive ends inside a header", expected=BLOCK, actual=len(block), case="J8"
+            )
         if block and block != _ZEROS:
             raise TarError(
                 "not a tar header: its checksum is wrong",
@@ -246,6 +351,7 @@ class TarReader:
                     if self._bodiless
                     else None
                 ),
+                case="J7",
             )
         self.end_offset = self._stream.position
 
@@ -255,14 +361,17 @@ class TarReader:
         offset = self._offset
         self._bodiless = False
         if size < 0:
-            raise TarError("the size of an extended header is negative", actual=size)
+            raise TarError("the size of an extended header is negative", actual=size, case="J10")
         if size > limits.header_bytes:
             exceeded("header_bytes", limits.header_bytes, size, offset=offset)
         padded = size + -size % BLOCK
         body = self._stream.take(padded)
         if len(body) < size:
             raise TarError(
-                "the archive ends inside an extended header", expected=size, actual=len(body)
+                "the archive ends inside an extended header",
+                expected=size,
+                actual=len(body),
+                case="J8",
             )
         body = body[:size]
         if flag == _GLOBAL:
@@ -286,6 +395,7 @@ class TarReader:
             entry=entry.ordinal,
             expected=entry.stored_size,
             actual=self._stream.position - entry.data_offset,
+            case="J8",
         )
 
 

@@ -65,6 +65,7 @@ def read_record_map(records: Mapping[bytes, bytes], limits: Limits) -> Segments:
             "the sparse map has another number of segments than it says",
             expected=count,
             actual=len(numbers) / 2,
+            case="J4",
         )
     if count > limits.sparse_entries:
         exceeded("sparse_entries", limits.sparse_entries, count)
