@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["capability_text"]
+__all__ = ["CAPABILITIES", "capabilities", "capability_text"]
 
 _NAMES = (
     "chown",
@@ -49,6 +49,9 @@ _NAMES = (
     "bpf",
     "checkpoint_restore",
 )
+CAPABILITIES = tuple(f"cap_{name}" for name in _NAMES)
+"""The names of all capabilities, as libcap spells them, by their number."""
+
 _WORDS = {0x01000000: 1, 0x02000000: 2, 0x03000000: 2}
 
 
@@ -66,16 +69,10 @@ def capability_text(value: bytes) -> str | None:
         >>> capability_text(bytes.fromhex("0100000200200000000000000000000000000000"))
         'cap_net_raw=ep'
     """
-    if len(value) < 4:
+    sets = _sets(value)
+    if sets is None:
         return None
-    magic = int.from_bytes(value[:4], "little")
-    words = _WORDS.get(magic & 0xFF000000)
-    if words is None or len(value) < 4 + 8 * words:
-        return None
-    numbers = struct.unpack_from(f"<{2 * words}I", value, 4)
-    permitted = sum(number << 32 * i for i, number in enumerate(numbers[::2]))
-    inheritable = sum(number << 32 * i for i, number in enumerate(numbers[1::2]))
-    effective = bool(magic & 1)
+    permitted, inheritable, effective = sets
     groups: dict[str, list[str]] = {}
     for number in range(64):
         flags = ""
@@ -89,8 +86,31 @@ def capability_text(value: bytes) -> str | None:
             name = _NAMES[number] if number < len(_NAMES) else str(number)
             groups.setdefault(flags, []).append(f"cap_{name}")
     text = " ".join(f"{','.join(names)}={flags}" for flags, names in groups.items())
-    if len(value) >= 24 and magic & 0xFF000000 == 0x03000000:
+    if len(value) >= 24 and value[3] == 0x03:
         root = int.from_bytes(value[20:24], "little")
         if root:
             text += f" [rootid={root}]"
     return text
+
+
+def capabilities(value: bytes) -> frozenset[str]:
+    """Give the names of what is permitted or inheritable; empty where the bytes say nothing."""
+    sets = _sets(value)
+    if sets is None:
+        return frozenset()
+    either = sets[0] | sets[1]
+    return frozenset(name for number, name in enumerate(CAPABILITIES) if either >> number & 1)
+
+
+def _sets(value: bytes) -> tuple[int, int, bool] | None:
+    """Give the permitted and inheritable sets and whether they are effective."""
+    if len(value) < 4:
+        return None
+    magic = int.from_bytes(value[:4], "little")
+    words = _WORDS.get(magic & 0xFF000000)
+    if words is None or len(value) < 4 + 8 * words:
+        return None
+    numbers = struct.unpack_from(f"<{2 * words}I", value, 4)
+    permitted = sum(number << 32 * i for i, number in enumerate(numbers[::2]))
+    inheritable = sum(number << 32 * i for i, number in enumerate(numbers[1::2]))
+    return permitted, inheritable, bool(magic & 1)

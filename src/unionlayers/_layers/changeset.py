@@ -9,7 +9,7 @@ a layer with exceptions has its changeset derived by taking its entries in tar o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from attrs import field, frozen
@@ -31,6 +31,7 @@ class Downlink:
         row: The row of the link.
         target: Path of the target, relative to the root.
         entry: Ordinal of the link in its layer.
+        own: Path at which it stands.
         late: Row of an entry for the target that comes later in the layer, or None.
         hidden: The same layer has hidden the target before the link.
     """
@@ -38,6 +39,7 @@ class Downlink:
     row: int
     target: str
     entry: int
+    own: str
     late: int | None = None
     hidden: bool = False
 
@@ -57,6 +59,10 @@ class Changeset(Protocol):
     def findings(self) -> tuple[Finding, ...]:
         """What is odd inside the layer under this profile, with layer index 0."""
 
+    @property
+    def passes_over(self) -> bool:
+        """Whether whiteouts below what is no directory were taken for nothing."""
+
     def children(self, directory: int) -> Mapping[str, int]:
         """Rows of the names that the layer brings into a directory."""
 
@@ -75,8 +81,17 @@ class Changeset(Protocol):
     def inode(self, row: int) -> int:
         """The row of the inode that a name shares with its hard links in the layer."""
 
-    def applied(self, inode: int) -> tuple[int, ...]:
+    def applied(self, inode: int) -> Sequence[int]:
         """Rows of hard links in the layer whose headers change the inode, oldest first."""
+
+    def repeated(self, row: int) -> Sequence[int]:
+        """Rows of earlier entries for the same directory whose xattrs stay, oldest first."""
+
+    def folded(self) -> Collection[int]:
+        """Rows whose metadata is not, or not only, that of their own header."""
+
+    def replaced_links(self) -> Collection[int]:
+        """Rows of `downlinks` that later entries of the layer have replaced or hidden."""
 
     def names_of(self, inode: int) -> tuple[int, ...]:
         """Rows of all names that the inode has in the layer, itself first."""
@@ -84,8 +99,14 @@ class Changeset(Protocol):
     def path(self, row: int) -> str:
         """The path at which the layer has a row, relative to the root."""
 
-    def implied(self) -> Mapping[int, str]:
-        """Rows and paths of the directories that the layer only implies, outermost first."""
+    def implied(self) -> Sequence[int]:
+        """Rows of the directories that the layer only implies, outermost first."""
+
+    def above(self, row: int) -> tuple[int, str]:
+        """The row of the directory that a directory stands in, `ABSENT` for the root; its name."""
+
+    def same_as(self, other: Changeset) -> bool:
+        """Whether both surely answer every question alike, wherever in a stack they stand."""
 
 
 @frozen(eq=False)
@@ -98,6 +119,7 @@ class PlainChangeset:
     _opaque: frozenset[int] = field(init=False, repr=False)
     _names: Mapping[int, tuple[int, ...]] = field(init=False, repr=False)
 
+    passes_over: bool = field(init=False, default=False)
     downlinks: Mapping[int, Downlink] = field(init=False, factory=dict)
 
     @_whiteouts.default
@@ -162,6 +184,18 @@ class PlainChangeset:
         """Nothing: headers that say something new are exceptions."""
         return ()
 
+    def repeated(self, row: int) -> tuple[int, ...]:  # noqa: ARG002
+        """Nothing: a layer with two entries for one path is no plain one."""
+        return ()
+
+    def folded(self) -> Collection[int]:
+        """Rows of hard links, which have the metadata of their inode."""
+        return self.index.hard.keys()
+
+    def replaced_links(self) -> Collection[int]:
+        """Nothing: a layer with such links is no plain one."""
+        return ()
+
     def names_of(self, inode: int) -> tuple[int, ...]:
         """Rows of all names of the inode in the layer."""
         return self._names.get(inode, (inode,))
@@ -170,14 +204,29 @@ class PlainChangeset:
         """Give the path at which the layer has a row."""
         return self.index.path(row)
 
-    def implied(self) -> Mapping[int, str]:
-        """Rows and paths of the directories that the layer only implies, outermost first."""
+    def implied(self) -> Sequence[int]:
+        """Rows of the directories that the layer only implies, outermost first."""
         index = self.index
-        return {
-            row: index.directory_path(directory)
+        index.vouch(0)
+        return [
+            row
             for directory, row in enumerate(index.own)
             if directory and index.ordinal[row] == ABSENT
-        }
+        ]
+
+    def above(self, row: int) -> tuple[int, str]:
+        """Give the row of the directory that a directory stands in, and its name there."""
+        index = self.index
+        parent = index.parent(row)
+        return index.own[parent] if parent else ABSENT, index.name(row)
+
+    def same_as(self, other: Changeset) -> bool:
+        """Tell whether the other is the same tree, hiding the same."""
+        return (
+            isinstance(other, PlainChangeset)
+            and other.index.same_tar(self.index)
+            and other._opaque == self._opaque
+        )
 
 
 def findings_of_notes(notes: tuple[Note, ...]) -> tuple[Finding, ...]:

@@ -9,15 +9,20 @@ directory, or anything in the way that is no directory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from unionlayers._layers.buried_links import check_listed
+
 if TYPE_CHECKING:
     from unionlayers._layers.union import Union
 
-__all__ = ["Directory", "Node"]
+__all__ = ["SLOT", "Directory", "Node"]
+
+SLOT = 1 << 32
+"""A name of a merged directory is one integer: the slot of its layer times this, plus its row."""
 
 
 @define(eq=False)
@@ -113,6 +118,16 @@ class Directory:
         beneath._next = self._next
         return beneath if beneath.part(0) is not None else None
 
+    def shares(self) -> Iterator[tuple[int, int, int]]:
+        """Give all shares, uppermost first, with those whose names an opaque whiteout hides."""
+        directory: Directory | None = self
+        while directory is not None:
+            position = 0
+            while (part := directory.part(position)) is not None:
+                yield part
+                position += 1
+            directory = directory.continued() if position else None
+
     def lookup(self, name: str) -> Node | None:
         """
         Give the node of a name, or None where nothing is visible under it.
@@ -140,7 +155,7 @@ class Directory:
 
     def names(self) -> list[str]:
         """Give the names that are visible, in byte order."""
-        names = list(self._merge())
+        names = list(self.merged())
         if "".join(names).isascii():
             names.sort()
         else:
@@ -148,11 +163,21 @@ class Directory:
         return names
 
     def nodes(self) -> Iterator[Node]:
-        """Give the nodes of all names that are visible, in byte order of the names."""
-        merged = self._merge()
+        """
+        Give the nodes of all names that are visible, in byte order of the names.
+
+        Raises:
+            LayerError: A layer above hides a hard link here that has no target.
+        """
+        check_listed(self)
+        yield from self.visible()
+
+    def visible(self) -> Iterator[Node]:
+        """Give the same nodes, whatever else is in the directory and cannot be applied."""
+        merged = self.merged()
         slots = {part[0]: position for position, part in enumerate(self.parts)}
         for name in self.names():
-            slot, row = divmod(merged[name], _SLOT)
+            slot, row = divmod(merged[name], SLOT)
             yield self._node(name, slot, row, slots[slot])
 
     def node(self) -> Node:
@@ -181,7 +206,8 @@ class Directory:
                 self._inner[name] = inner
         return Node(self, name, slot, row, inner)
 
-    def _merge(self) -> dict[str, int]:
+    def merged(self) -> Mapping[str, int]:
+        """Give every visible name with its slot and row, as ``slot * SLOT + row``, in no order."""
         if self._merged is None:
             merged: dict[str, int] = {}
             union = self.union
@@ -189,7 +215,7 @@ class Directory:
                 changeset = union.changeset(slot)
                 for name in changeset.whiteouts(number):
                     merged.pop(name, None)
-                first = slot * _SLOT
+                first = slot * SLOT
                 for name, row in changeset.children(number).items():
                     if not union.is_left_out(slot, row):
                         merged[name] = first + row
@@ -202,24 +228,33 @@ class Directory:
         if parent is None:
             self._step_root()
             return
+        at = self._next
+        ends = at < len(parent.parts) and self._ends_in(parent.parts[at])
         with self.union.lock:
-            if self.done:
+            if self.done or at != self._next:
                 return
-            if self._next >= len(parent.parts):
+            if at >= len(parent.parts):
                 self.done = parent.done
                 return
-            slot, number, _ = parent.parts[self._next]
+            slot, number, _ = parent.parts[at]
             self._next += 1
             changeset = self.union.changeset(slot)
             row = changeset.children(number).get(self.name)
-            if row is not None:
-                inner = changeset.directory(row)
-                if inner < 0:
-                    self.done = True
-                    return
+            inner = -1 if row is None else changeset.directory(row)
+            if row is not None and inner >= 0:
                 self._take(slot, inner, row)
-            if self.name in changeset.whiteouts(number):
+            if ends or self.name in changeset.whiteouts(number):
                 self.done = True
+
+    def _ends_in(self, part: tuple[int, int, int]) -> bool:
+        """Tell whether a layer has something else than a directory under the name."""
+        slot, number, _ = part
+        changeset = self.union.changeset(slot)
+        row = changeset.children(number).get(self.name)
+        if row is None or changeset.directory(row) >= 0:
+            return False
+        # Asked without the lock: the layers beneath may have to be derived for it.
+        return not self.union.is_left_out(slot, row)
 
     def _step_root(self) -> None:
         slot = self.union.top - 1 - self._next
@@ -238,6 +273,3 @@ class Directory:
         self.parts.append((slot, number, row))
         if self.union.changeset(slot).opaque(number):
             self.done = True
-
-
-_SLOT = 1 << 32

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from unionlayers._foundation.names import decode
+from unionlayers._layers.profile import Profile
 from unionlayers._tar.index import ABSENT, LayerIndex
 
-__all__ = ["IMPLIED_DIRECTORY", "Entry", "entry_of"]
+__all__ = ["IMPLIED_DIRECTORY", "Entry", "entry_of", "shown_time_ns"]
 
 _NO_TIME = -(1 << 63)
+_LATEST = (1 << 63) - 1
 
 
 @frozen
@@ -106,6 +108,13 @@ def entry_of(index: LayerIndex, row: int, applied: Sequence[tuple[LayerIndex, in
         atime_ns=_time(index.atime, row),
         ctime_ns=_time(index.ctime, row),
     )
+
+
+def shown_time_ns(profile: Profile, time_ns: int) -> int:
+    """Give a time as runtimes keep it: those before 1970 and after 2262 are 0 (case H7)."""
+    if profile.mtime_range == "clamp" and not 0 <= time_ns <= _LATEST:
+        return 0
+    return time_ns
 
 
 def _time(column: Sequence[int] | None, row: int) -> int | None:

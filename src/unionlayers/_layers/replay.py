@@ -14,12 +14,16 @@ import stat
 from attrs import define, field
 
 from unionlayers._foundation.limits import Limits
-from unionlayers._foundation.names import clean_entry_name, decode
-from unionlayers._layers.changeset import Downlink, findings_of_notes, root_opaque_finding
+from unionlayers._foundation.names import decode
+from unionlayers._layers.changeset import findings_of_notes, root_opaque_finding
 from unionlayers._layers.derived import DerivedChangeset, Place
 from unionlayers._layers.finding import Finding
+from unionlayers._layers.hard_links import HardLinks
+from unionlayers._layers.lower_view import LowerView
 from unionlayers._layers.profile import Profile
-from unionlayers._layers.wayfinder import Beneath, Wayfinder
+from unionlayers._layers.vanished import VANISHED, Vanished
+from unionlayers._layers.wayfinder import Wayfinder
+from unionlayers._layers.windows_files import WindowsFiles
 from unionlayers._tar.index import LayerIndex
 from unionlayers.errors import LayerError, WhiteoutError
 
@@ -40,7 +44,8 @@ def replay(
     *,
     on_invalid: str,
     limits: Limits,
-    beneath: Beneath | None = None,
+    beneath: LowerView | None = None,
+    windows: WindowsFiles | None = None,
 ) -> DerivedChangeset:
     """
     Derive the changeset of a layer by taking its entries in tar order.
@@ -50,8 +55,9 @@ def replay(
         profile: Decides where runtimes differ.
         on_invalid: ``"error"`` raises what no runtime of the profile's class could apply,
             ``"warn"`` records it and goes on.
-        limits: Bound on links followed to place one entry.
-        beneath: Look-up in the layers beneath, None where the profile does not follow into them.
+        limits: Bounds on what it takes to place entries.
+        beneath: The layers beneath, None where the profile does not follow into them.
+        windows: Names as a container on Windows has them, None for those of the tar.
 
     Raises:
         LayerError: An entry that cannot be applied, under ``"error"``.
@@ -61,15 +67,22 @@ def replay(
         O(rows) and the links on the way.
     """
     player = _Player(
-        index=index, profile=profile, warn=on_invalid == "warn", limits=limits, beneath=beneath
+        index, profile, warn=on_invalid == "warn", limits=limits, beneath=beneath, windows=windows
     )
-    for ordinal, row, path in sorted(
-        (index.ordinal[row], row, path) for row, path in index.paths()
-    ):
+    entries = sorted((index.ordinal[row], row, path) for row, path in index.paths())
+    player.vanished.last = {decode(path): ordinal for ordinal, _, path in entries}
+    for ordinal, row, path in entries:
         player.ordinal = ordinal
         player.take(row, path)
+    player.links.finish()
+    for ordinal, remover, case, is_found_beneath in player.vanished.lost():
+        player.ordinal = ordinal
+        if profile.vanished_directory == "error" and not is_found_beneath:
+            player.refuse("DIRECTORY_VANISHED", remover, VANISHED, case)
+        else:
+            player.find("DIRECTORY_VANISHED", remover, VANISHED, case)
     player.tree.findings = findings_of_notes(index.notes) + tuple(player.findings)
-    return player.finish()
+    return player.tree
 
 
 @define
@@ -78,41 +91,56 @@ class _Player:
     profile: Profile
     warn: bool
     limits: Limits
-    beneath: Beneath | None
+    beneath: LowerView | None
+    windows: WindowsFiles | None
     way: Wayfinder = field(init=False)
     ordinal: int = 0
     findings: list[Finding] = field(factory=list)
     tree: DerivedChangeset = field(init=False)
     odd: dict[int, set[str]] = field(init=False)
+    links: HardLinks = field(init=False)
+    vanished: Vanished = field(init=False)
     aside: dict[str, int] = field(factory=dict)
-    late: dict[str, list[int]] = field(factory=dict)
+    devices: set[tuple[int, str]] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
-        self.tree = DerivedChangeset(self.index)
+        self.tree = DerivedChangeset(self.index, most_steps=self.limits.placing_steps)
         self.way = Wayfinder(
             tree=self.tree,
             profile=self.profile,
             limits=self.limits,
             beneath=self.beneath,
-            find=self._find,
-            refuse=self._refuse,
+            find=self.find,
+            refuse=self.refuse,
         )
+        self.vanished = Vanished(tree=self.tree, way=self.way)
         self.odd = {}
         for oddity in self.index.oddities:
             self.odd.setdefault(oddity.row, set()).add(oddity.code)
+        self.links = HardLinks(
+            tree=self.tree,
+            way=self.way,
+            profile=self.profile,
+            windows=self.windows,
+            odd=self.odd,
+            aside=self.aside,
+            devices=self.devices,
+            find=self.find,
+            refuse=self.refuse,
+            vanishes=self._vanishes,
+        )
 
     # -- one entry --------------------------------------------------------------------------------
 
     def take(self, row: int, raw: bytes) -> None:
         """Apply one entry, or record why it was left out."""
-        path = decode(raw)
+        name = decode(raw)
         codes: set[str] | frozenset[str] = self.odd.get(row, frozenset())
-        if self.profile.windows == "files":
-            if not (path == "Files" or path.startswith("Files/")):
-                return
-            path = path[6:]
+        path = name if self.windows is None else self.windows.inside(name)
+        if path is None:
+            return
         if "unknown-type" in codes:
-            self._refuse("UNKNOWN_TYPE", path, "an entry of a type that no runtime knows", "I4")
+            self.refuse("UNKNOWN_TYPE", path, "an entry of a type that no runtime knows", "I4")
             return
         if not path:
             self._take_root(row, codes)
@@ -120,12 +148,12 @@ class _Player:
         for code, (message, case) in _REFUSED.items():
             if code in codes:
                 if self.profile.odd_types == "error":
-                    self._refuse("ODD_TYPE", path, message, case)
+                    self.refuse("ODD_TYPE", path, message, case)
                 else:
-                    self._find("ODD_TYPE", path, message, case)
+                    self.find("ODD_TYPE", path, message, case)
         parent, _, name = path.rpartition("/")
         if path.startswith(_AUFS) and path != _OPAQUE:
-            self._find("AUFS_METADATA", path, "metadata of Docker's AUFS driver", "A14")
+            self.find("AUFS_METADATA", path, "metadata of Docker's AUFS driver", "A14")
             if self.profile.aufs_metadata == "hide":
                 self.aside[path] = row
                 return
@@ -136,23 +164,28 @@ class _Player:
         if place is None:
             return
         if "device-zero" in codes:
-            self._find(
+            self.find(
                 "DEVICE_ZERO",
                 path,
                 "a character device 0:0, which overlayfs takes for a whiteout",
                 "I2",
             )
             if self.profile.chardev_0_0 == "whiteout":
+                before = place.children.get(name)
+                inner = None if before is None else self.tree.place(before)
+                if inner is not None:
+                    self._vanishes(inner, path, "F3")
                 self.tree.remove(place, name)
                 place.whiteouts.add(name)
+                self.devices.add((place.number, name))
                 return
         if "duplicate" in codes:
             if self.profile.duplicates == "error":
-                self._refuse("DUPLICATE", path, "two entries for one path", "F1")
+                self.refuse("DUPLICATE", path, "two entries for one path", "F1")
             else:
-                self._find("DUPLICATE", path, "two entries for one path: the last counts", "F1")
+                self.find("DUPLICATE", path, "two entries for one path: the last counts", "F1")
         if row in self.index.hard:
-            self._take_hard_link(row, path, place, name)
+            self.links.take(row, path, place, name)
         else:
             self._set(row, path, place, name, codes)
 
@@ -160,11 +193,11 @@ class _Player:
         if "root-not-directory" in codes:
             message = "the entry for the root is no directory"
             if self.profile.root_not_directory == "ignore":
-                self._find("ROOT_NOT_DIRECTORY", "", message, "H6")
+                self.find("ROOT_NOT_DIRECTORY", "", message, "H6")
             else:
-                self._refuse("ROOT_NOT_DIRECTORY", "", message, "H6")
+                self.refuse("ROOT_NOT_DIRECTORY", "", message, "H6")
             return
-        self.tree.root.row = row
+        self._adopt(self.tree.root, row, "")
         if "overlay-xattr" in codes:
             self._overlay_xattr(self.tree.root, "")
 
@@ -179,7 +212,7 @@ class _Player:
         is_directory = stat.S_ISDIR(self.index.kinds[self.index.kind[row]][0])
         before = place.children.get(name)
         if is_directory and name in place.whiteouts:
-            self._find(
+            self.find(
                 "WHITEOUT_THEN_DIR",
                 path,
                 "a whiteout and an entry for the same directory: overlayfs shows what the "
@@ -190,19 +223,47 @@ class _Player:
                 place.whiteouts.discard(name)
         inner = None if before is None else self.tree.place(before)
         if is_directory and inner is not None:
-            self.tree.adopt(inner, row)
-        else:
+            self._adopt(inner, row, path)
+        elif is_directory:
+            if before is not None:
+                self.find(
+                    "FILE_THEN_DIR",
+                    path,
+                    "an entry for a directory after one of the same name that is none: overlayfs "
+                    "shows what the layers beneath have in it",
+                    "F3",
+                )
+                if self.profile.whiteout_then_dir == "replace":
+                    place.whiteouts.add(name)
             self.tree.remove(place, name)
-            if is_directory:
-                inner = self.tree.add_directory(place, name, row)
+            inner = self.tree.add_directory(place, name, row)
+        else:
+            if inner is not None:
+                self._vanishes(inner, path, "F3")
+            self.tree.remove(place, name)
         if not is_directory:
             self.tree.add(place, name, row)
-            self.late.setdefault(path, []).append(row)
+            self.links.came(path, row)
         if "overlay-xattr" in codes and inner is not None:
             self._overlay_xattr(inner, path)
 
+    def _adopt(self, place: Place, row: int, path: str) -> None:
+        """Give a directory of the layer another entry."""
+        before, extras = place.row, self.index.extras
+        if before in extras and dict(extras[before].xattrs).keys() - (
+            dict(extras[row].xattrs).keys() if row in extras else ()
+        ):
+            self.find(
+                "DIRECTORY_XATTRS",
+                path,
+                "two entries for one directory, and xattrs that only the first has: containerd "
+                "keeps them",
+                "F2",
+            )
+        self.tree.adopt(place, row, keep_xattrs=self.profile.repeated_dir_xattrs == "keep")
+
     def _overlay_xattr(self, place: Place, path: str) -> None:
-        self._find("OVERLAY_XATTR", path, "an overlayfs xattr inside the tar", "I3")
+        self.find("OVERLAY_XATTR", path, "an overlayfs xattr inside the tar", "I3")
         if self.profile.overlay_xattrs == "honour":
             place.opaque = True
 
@@ -211,7 +272,7 @@ class _Player:
     def _take_mark(self, path: str, parent: str, name: str) -> None:
         hidden = name[len(_PREFIX) :]
         if hidden in ("", ".", ".."):
-            self._refuse(
+            self.refuse(
                 "BAD_WHITEOUT",
                 path,
                 "a whiteout that names nothing",
@@ -220,14 +281,16 @@ class _Player:
             )
             return
         is_opaque = name == _OPAQUE
-        if self._below_whiteout(parent):
-            self._find(
-                "WHITEOUT_BELOW_WHITEOUT",
-                path,
-                "a whiteout below a directory that the same layer hides",
-                "A9",
-            )
+        depth = self._below_whiteout(parent)
+        if depth is not None:
+            code = "WHITEOUT_BELOW_WHITEOUT"
+            message = "a whiteout below a directory that the same layer hides"
+            if is_opaque and depth and self.profile.opaque_below_nothing == "error":
+                self.refuse(code, path, message, "A9")
+            else:
+                self.find(code, path, message, "A9")
             if self.profile.whiteout_below_whiteout == "drop":
+                self.tree.passes_over = True
                 return
         place = self.way.walk(parent, make=True, path=path, mark=True)
         if place is None:
@@ -239,24 +302,45 @@ class _Player:
         target = f"{parent}/{hidden}" if parent else hidden
         if before is not None:
             self._hide_own(place, hidden, before, target)
+        elif hidden in place.whiteouts:
+            self._after_mark(target, "F1")
         place.whiteouts.add(hidden)
+
+    def _after_mark(self, path: str, case: str) -> None:
+        """Apply a whiteout where only whiteouts of the layer stand."""
+        message = "a whiteout after another that it repeats or covers, in the same layer"
+        if self.profile.whiteout_after_entry == "error":
+            self.refuse("WHITEOUT_AFTER_WHITEOUT", path, message, case)
+        else:
+            self.find("WHITEOUT_AFTER_WHITEOUT", path, message, case)
 
     def _hide_own(self, place: Place, name: str, before: int, path: str) -> None:
         """Apply a whiteout that comes after an entry of the same layer (cases A7, A8)."""
         inner = self.tree.place(before)
         if inner is not None and self.tree.only_marks(inner):
+            self._after_mark(path, "A9")
             self.tree.remove(place, name)
             return
         case = "A7" if inner is None else "A8"
         message = "a whiteout after the entry that it names, in the same layer"
-        explicit = inner is not None and self.tree.has_directory_entry(inner)
         switch = self.profile.whiteout_after_entry
-        if switch == "error" or (switch == "delete" and explicit):
-            self._refuse("WHITEOUT_AFTER_ENTRY", path, message, case)
+        if switch == "error":
+            self.refuse("WHITEOUT_AFTER_ENTRY", path, message, case)
             return
-        self._find("WHITEOUT_AFTER_ENTRY", path, message, case)
-        if switch == "delete":
+        self.find("WHITEOUT_AFTER_ENTRY", path, message, case)
+        if switch == "keep":
+            return
+        if inner is None or not self._vanishes(inner, path, case, itself=True):
             self.tree.remove(place, name)
+
+    def _vanishes(self, place: Place, path: str, case: str, *, itself: bool = False) -> bool:
+        """Tell whether ``on_invalid="warn"`` leaves a directory that a runtime cannot lose."""
+        is_forgiven = self.warn and self.profile.vanished_directory == "error"
+        if is_forgiven and self.vanished.meets(place, self.ordinal, itself=itself):
+            self.refuse("DIRECTORY_VANISHED", path, VANISHED, case)
+            return True
+        self.vanished.take(place, self.ordinal, path, case)
+        return False
 
     def _take_opaque(self, place: Place, path: str) -> None:
         if place is self.tree.root:
@@ -264,10 +348,8 @@ class _Player:
             if self.profile.root_opaque == "ignore":
                 return
         place.opaque = True
-        place.whiteouts.clear()
-        wiped = self.tree.implied_below(place)
-        if wiped:
-            self._find(
+        if place.with_implied:
+            self.find(
                 "OPAQUE_AFTER_IMPLIED",
                 path,
                 "an opaque whiteout after entries below a directory that is only implied: "
@@ -275,89 +357,33 @@ class _Player:
                 "B3",
             )
             if self.profile.opaque_after_implied == "wipe":
-                for inside, name in wiped:
-                    self.tree.remove(inside, name)
+                for inside, name in self.tree.implied_below(place):
+                    inner = self.tree.place(inside.children[name])
+                    if inner is not None and self._vanishes(inner, path, "B3"):
+                        self.tree.settle(inside, name)
+                    else:
+                        self.tree.remove(inside, name)
 
-    def _below_whiteout(self, parent: str) -> bool:
-        """Tell whether a directory on the way is hidden by the layer and not brought again."""
+    def _below_whiteout(self, parent: str) -> int | None:
+        """Give how far a path is below a directory that is hidden; None if it is below none."""
         place: Place | None = self.tree.root
-        for name in parent.split("/") if parent else ():
+        names = parent.split("/") if parent else []
+        for passed, name in enumerate(names, 1):
             if place is None:
-                return False
+                return None
             row = place.children.get(name)
             if row is None:
-                return name in place.whiteouts
+                return len(names) - passed if name in place.whiteouts else None
             place = self.tree.place(row)
-        return False
+        return None
 
-    # -- hard links -------------------------------------------------------------------------------
+    # -- what is said of it -----------------------------------------------------------------------
 
-    def _take_hard_link(self, row: int, path: str, place: Place, name: str) -> None:
-        raw, _ = clean_entry_name(self.index.texts[self.index.ref[row]])
-        target = decode(raw)
-        if self.profile.windows == "files" and target.startswith("Files/"):
-            target = target[6:]
-        bound = self.aside.get(target)
-        physical = target
-        hidden = False
-        if bound is None and target:
-            found = self._locate(target)
-            if found is not None:
-                where, last, physical = found
-                bound = where.children.get(last)
-                hidden = bound is None and self.tree.hides(physical)
-        if bound is not None and self.tree.place(bound) is not None:
-            self._refuse("HARDLINK_TO_DIRECTORY", path, "a hard link to a directory", "E9")
-            return
-        if physical == path or not target:
-            self._refuse("HARDLINK_TO_ITSELF", path, "a hard link to itself", "E10")
-            return
-        self.tree.remove(place, name)
-        self.tree.add(place, name, row)
-        self.late.setdefault(path, []).append(row)
-        if bound is None:
-            self.tree.downlinks[row] = Downlink(row, physical, self.ordinal, hidden=hidden)
-            return
-        inode = self.tree.bind(row, bound)
-        if "hard-link-metadata" in self.odd.get(row, ()) or inode in self.tree.metadata:
-            self._find(
-                "HARDLINK_METADATA",
-                path,
-                "the header of a hard link has other metadata than its inode",
-                "E7",
-            )
-        if self.profile.hardlink_meta == "apply":
-            self.tree.apply(inode, row)
-
-    def _locate(self, path: str) -> tuple[Place, str, str] | None:
-        """Find the directory of a hard link's target without making any; None where it is not."""
-        parent, _, name = path.rpartition("/")
-        place = self.way.walk(parent, make=False, path=path)
-        if place is None:
-            return None
-        prefix = self.tree.path_of(place)
-        return place, name, f"{prefix}/{name}" if prefix else name
-
-    # -- endings ----------------------------------------------------------------------------------
-
-    def finish(self) -> DerivedChangeset:
-        """Tell each unbound hard link which later entry of the layer has its target's path."""
-        for row, link in list(self.tree.downlinks.items()):
-            later = [
-                other
-                for other in self.late.get(link.target, ())
-                if self.index.ordinal[other] > link.entry and self.tree.is_placed(other)
-            ]
-            if later:
-                self.tree.downlinks[row] = Downlink(
-                    row, link.target, link.entry, late=later[0], hidden=link.hidden
-                )
-        return self.tree
-
-    def _find(self, code: str, path: str, message: str, case: str) -> None:
+    def find(self, code: str, path: str, message: str, case: str) -> None:
+        """Record a finding."""
         self.findings.append(Finding(code, 0, self.ordinal, "/" + path, message, case))
 
-    def _refuse(
+    def refuse(
         self,
         code: str,
         path: str,
@@ -366,12 +392,14 @@ class _Player:
         *,
         kind: type[LayerError | WhiteoutError] = LayerError,
     ) -> None:
+        """Raise, or record what ``on_invalid="warn"`` forgives."""
         if self.warn:
-            self._find(code, path, message, case)
+            self.find(code, path, message, case)
             return
         raise kind(
             f"{message} (case {case})",
             path="/" + path,
             entry=self.ordinal,
             hint='Pass on_invalid="warn" to record it and go on',
+            case=case,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from unionlayers._foundation.limits import exceeded
 from unionlayers._foundation.names import split_path
 from unionlayers._layers.directory import Directory, Node
 from unionlayers.errors import LinkLoopError, PathNotADirectoryError, PathNotFoundError
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from unionlayers._layers.union import Union
 
 __all__ = ["Link", "Resolution", "resolve", "resolve_in"]
+
+
+_KEPT = 16_384
+"""How many paths a union remembers."""
 
 
 @frozen
@@ -51,11 +56,22 @@ def resolve(union: Union, path: str, *, follow: bool = True) -> Resolution:
         PathNotFoundError: Nothing is there, or a link on the way dangles.
         PathNotADirectoryError: A component before the last is no directory.
         LinkLoopError: More links than the limit (40, as Linux).
+        LimitError: Links have more components together than a path may have.
+
+    Cost:
+        A look-up in each directory on the way; one look-up in all for a path asked for lately.
 
     Source:
         path_resolution(7).
     """
-    return resolve_in(union, union.root, path, follow=follow)
+    lately = union.followed[follow]
+    known = lately.get(path)
+    if known is None:
+        known = resolve_in(union, union.root, path, follow=follow)
+        if len(lately) >= _KEPT:
+            lately.clear()
+        lately[path] = known
+    return known
 
 
 def resolve_in(union: Union, root: Directory, path: str, *, follow: bool = True) -> Resolution:
@@ -82,7 +98,7 @@ def resolve_in(union: Union, root: Directory, path: str, *, follow: bool = True)
                 hint = f"The link {links[-1].path!r} leads to {links[-1].target!r}"
             raise PathNotFoundError("no such file or directory", path=path, hint=hint)
         if found.directory is None and (pending or follow):
-            target = union.entry(found).target
+            target = union.link_text(found)
             if target is not None:
                 if len(links) >= union.limits.links:
                     raise LinkLoopError(
@@ -97,6 +113,8 @@ def resolve_in(union: Union, root: Directory, path: str, *, follow: bool = True)
                 if target.startswith("/"):
                     node = root.node()
                 pending.extend(reversed(split_path(target)))
+                if len(pending) > union.limits.depth:
+                    exceeded("depth", union.limits.depth, len(pending))
                 continue
         node = found
     return Resolution(node, tuple(links))

@@ -2,26 +2,37 @@
 The union of a stack of layers: one tree, resolved from the top and only as far as asked.
 
 Nothing is merged ahead of a question.  A path is followed component by component through merged
-directories; hard links bind to inodes, in their own layer or in the layers beneath, never to
-paths; metadata of an inode includes what the headers of its hard links say.
+directories; hard links bind to inodes, never to paths, and say what the inode's metadata is.
 """
 
 from __future__ import annotations
 
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from unionlayers._foundation.forking import renew_in_children
 from unionlayers._foundation.limits import Limits
+from unionlayers._foundation.names import decode
+from unionlayers._layers.binding import Brought, target_of
+from unionlayers._layers.buried_links import Buried
 from unionlayers._layers.changeset import Changeset, PlainChangeset
+from unionlayers._layers.copied_metadata import copied_from
 from unionlayers._layers.directory import Directory, Node
+from unionlayers._layers.directory_xattrs import directory_entry
 from unionlayers._layers.entry import IMPLIED_DIRECTORY, Entry, entry_of
+from unionlayers._layers.lower_view import LowerView
 from unionlayers._layers.profile import Profile
 from unionlayers._layers.replay import replay
+from unionlayers._layers.windows_files import windows_files
 from unionlayers._tar.index import ABSENT, LayerIndex
-from unionlayers.errors import CorruptError, LayerError, UnionLayersError
+from unionlayers.errors import CorruptError, LayerError, LimitError, UnionLayersError
+
+if TYPE_CHECKING:
+    from unionlayers._layers.resolution import Resolution
 
 __all__ = ["Slot", "Union"]
 
@@ -63,11 +74,17 @@ class Union:
         self.warn = on_invalid == "warn"
         self.on_invalid = on_invalid
         self.limits = limits
-        self.lock = threading.RLock()
+        self.renew()
+        renew_in_children(self)
         self._changesets: list[Changeset | None] = [None] * self.top
-        self._guards = [threading.RLock() for _ in self.slots]
         self._failures: dict[int, UnionLayersError] = {}
         self._bound: dict[Inode, Inode | LayerError] = {}
+        self._brought: dict[int, Brought] = {}
+        self.late: dict[int, frozenset[int]] = {}  # See `directory_xattrs`.
+        self.buried: dict[int, Buried] = {}  # See `buried_links`.
+        # See `copied_metadata`.
+        self.ways: dict[tuple[int, int], dict[int, int]] = {}
+        self.copies: bool | None = None
         self._beneath: dict[int, Directory] = {}
         self._linked: tuple[int, ...] = ()
         # What is folded from many headers is kept, with the layers that were known then.
@@ -75,8 +92,13 @@ class Union:
         self._counts: dict[tuple[Inode, tuple[int, ...]], int] = {}
         self._reaching: dict[tuple[int, ...], dict[Inode, list[Inode]]] = {}
         self.root = Directory(self, None, "")
+        # Paths that were followed lately: with a link at the end as such, and with it followed.
+        self.followed: tuple[dict[str, Resolution], dict[str, Resolution]] = ({}, {})
 
-    # -- layers -----------------------------------------------------------------------------------
+    def renew(self) -> None:
+        """Take new locks in a forked child."""
+        self.lock = threading.RLock()
+        self._guards = [threading.RLock() for _ in self.slots]
 
     def changeset(self, slot: int) -> Changeset:
         """
@@ -87,6 +109,31 @@ class Union:
         """
         known = self._changesets[slot]
         return known if known is not None else self._derive(slot)
+
+    def below(self, slot: int) -> Union:
+        """
+        Give the stack of the layers beneath a slot as a union of its own.
+
+        It knows the changesets that this one knows, and nothing of the layers above: not the hard
+        links that change an inode from there either.
+        """
+        lower = Union(
+            self.slots[:slot], self.profile, on_invalid=self.on_invalid, limits=self.limits
+        )
+        with self.lock:
+            lower._changesets[:] = self._changesets[:slot]
+            lower._linked = tuple(linked for linked in self._linked if linked < slot)
+        return lower
+
+    def rearranged(
+        self, changesets: Sequence[Changeset], bound: Mapping[Inode, Inode | LayerError]
+    ) -> Union:
+        """Give the same layers with other trees, whose downward hard links are bound already."""
+        other = Union(self.slots, self.profile, on_invalid=self.on_invalid, limits=self.limits)
+        other._changesets[:] = changesets
+        other._linked = tuple(slot for slot, one in enumerate(changesets) if one.downlinks)
+        other._bound.update(bound)
+        return other
 
     def _derive(self, slot: int) -> Changeset:
         with self._guards[slot]:
@@ -99,7 +146,8 @@ class Union:
                 raise failure.with_traceback(None)
             try:
                 made = self._made(slot, index)
-            except CorruptError as error:
+                self._check_replaced_links(slot, made)
+            except (CorruptError, LimitError) as error:
                 if error.layer is None:
                     error.layer = self.slots[slot].layer
                     self._failures[slot] = error
@@ -110,9 +158,23 @@ class Union:
             self._changesets[slot] = made
             return made
 
+    def _check_replaced_links(self, slot: int, made: Changeset) -> None:
+        """
+        Raise what hard links without a target are that the layer itself has replaced or hidden.
+
+        No question meets their names any more, and no runtime gets past their entries.
+        """
+        for row in () if self.warn else made.replaced_links():
+            bound = target_of(self, slot, made, row)
+            if not isinstance(bound, LayerError) and bound[0] < slot:
+                bound = self.bind(bound)
+            if isinstance(bound, LayerError):
+                raise bound
+
     def _made(self, slot: int, index: LayerIndex) -> Changeset:
         profile = self.profile
-        if not index.oddities and profile.windows == "raw":
+        settled = all(oddity.code == "after-children" for oddity in index.oddities)
+        if settled and profile.windows == "raw":
             plain = PlainChangeset(index, profile)
             if not self._meets_beneath(slot, plain):
                 return plain
@@ -122,7 +184,8 @@ class Union:
             profile,
             on_invalid=self.on_invalid,
             limits=self.limits,
-            beneath=(lambda path: self._form_beneath(slot, path)) if asks and slot else None,
+            beneath=LowerView(self, slot) if asks and slot else None,
+            windows=windows_files(profile, lambda path: self.beneath(slot, path)),
         )
 
     def _meets_beneath(self, slot: int, plain: PlainChangeset) -> bool:
@@ -132,20 +195,13 @@ class Union:
             profile.symlinked_parent != "follow" and profile.implied_over_file != "error"
         ):
             return False
-        for path in plain.implied().values():
-            below = self._form_beneath(slot, path)
-            if below is not None and not stat.S_ISDIR(below[0]):
+        lower = LowerView(self, slot)
+        # What has an entry after its children was implied when the first of them came.
+        for row in (*plain.implied(), *(oddity.row for oddity in plain.index.oddities)):
+            below = lower.node(plain, row)
+            if below is not None and not stat.S_ISDIR(self.form(below)):
                 return True
         return False
-
-    def _form_beneath(self, slot: int, path: str) -> tuple[int, str | None] | None:
-        node = self.beneath(slot, path)
-        if node is None:
-            return None
-        if node.directory is not None:
-            return stat.S_IFDIR, None
-        entry = self.entry(node)
-        return entry.type, entry.target
 
     # -- nodes ------------------------------------------------------------------------------------
 
@@ -179,8 +235,10 @@ class Union:
         Raises:
             LayerError: It is a hard link whose target no layer beneath has.
         """
-        row = self.changeset(node.slot).inode(node.row)
-        return self._settled((node.slot, row))
+        slot = node.slot
+        found = slot, self.changeset(slot).inode(node.row)
+        # Asked several times for every file, and hardly ever anything else.
+        return found if slot not in self._linked else self._settled(found)
 
     def _settled(self, inode: Inode) -> Inode:
         if not self._is_downlink(inode):
@@ -199,7 +257,8 @@ class Union:
             known = self._bound.get(found)
             if known is None:
                 chain.append(found)
-                known = self._target(found)
+                slot, row = found
+                known = target_of(self, slot, self.changeset(slot), row)
             found = known
         for passed in chain:
             self._bound[passed] = found
@@ -208,44 +267,19 @@ class Union:
     def _is_downlink(self, inode: Inode) -> bool:
         return inode[0] in self._linked and inode[1] in self.changeset(inode[0]).downlinks
 
-    def _target(self, link: Inode) -> Inode | LayerError:
-        slot, row = link
-        changeset = self.changeset(slot)
-        downlink = changeset.downlinks[row]
-        path = "/" + changeset.path(row)
-        layer = self.slots[slot].layer
+    def brought(self, slot: int, changeset: Changeset) -> Brought:
+        """Give what the entries of a layer say of paths, in the order of the tar."""
+        known = self._brought.get(slot)
+        if known is None:
+            known = self._brought[slot] = Brought(changeset.index)
+        return known
 
-        def refused(message: str, case: str) -> LayerError:
-            return LayerError(
-                f"{message} (case {case})",
-                path=path,
-                layer=layer,
-                entry=downlink.entry,
-                expected="/" + downlink.target,
-                hint='Pass on_invalid="warn" to leave it out',
-            )
-
-        if self.profile.hardlink_to_lower == "error" and not self.warn:
-            return refused("a hard link whose target is not in its own layer", "E3")
-        node = None if downlink.hidden else self.beneath_followed(slot, downlink.target)
-        if node is not None and node.directory is not None:
-            return refused("a hard link to a directory", "E9")
-        if node is not None:
-            return node.slot, self.changeset(node.slot).inode(node.row)
-        if self.warn and downlink.late is not None:
-            late = changeset.inode(downlink.late)
-            if late not in changeset.downlinks:
-                return slot, late
-        return refused("a hard link whose target does not exist", "E10")
-
-    def beneath_followed(self, slot: int, path: str) -> Node | None:
-        """Give the node at a path beneath a slot; links on the way are followed, the last not."""
-        from unionlayers._layers.resolution import resolve_in
-
+    def text_on_the_way(self, node: Node) -> str | None:
+        """Give the text of a symbolic link; None for a hard link without a target, too."""
         try:
-            return resolve_in(self, self.root_beneath(slot), "/" + path, follow=False).node
-        except OSError as error:
-            if isinstance(error, LayerError):
+            return self.link_text(node)
+        except LayerError as error:
+            if any(error is failure for failure in self._failures.values()):
                 raise
             return None
 
@@ -257,6 +291,40 @@ class Union:
         inode = changeset.inode(row)
         return inode in changeset.downlinks and isinstance(self.bind((slot, inode)), LayerError)
 
+    @property
+    def linked(self) -> bool:
+        """Whether a layer that is known now has hard links that reach beneath it."""
+        return bool(self._linked)
+
+    def form(self, node: Node) -> int:
+        """
+        Give the type bits of a node, such as ``stat.S_IFREG``, and no more of its metadata.
+
+        Raises:
+            LayerError: It is a hard link whose target no layer beneath has.
+        """
+        if node.directory is not None:
+            return stat.S_IFDIR
+        slot, row = self.inode(node)
+        index = self.changeset(slot).index
+        return stat.S_IFMT(index.kinds[index.kind[row]][0])
+
+    def link_text(self, node: Node) -> str | None:
+        """
+        Give the text of a symbolic link, None for anything else.
+
+        Unlike `entry` it does not ask which hard links change the inode: to find that out, links
+        are followed.
+
+        Raises:
+            LayerError: It is a hard link whose target no layer beneath has.
+        """
+        if self.form(node) != stat.S_IFLNK:
+            return None
+        slot, row = self.inode(node)
+        index = self.changeset(slot).index
+        return decode(index.texts[index.ref[row]])
+
     # -- metadata ---------------------------------------------------------------------------------
 
     def supplier(self, node: Node) -> Inode | None:
@@ -265,18 +333,15 @@ class Union:
             return self.inode(node)
         if node.parent is None and self.profile.root_entry_meta == "ignore":
             return None
-        directory: Directory | None = node.directory
-        while directory is not None:
-            position = 0
-            while (part := directory.part(position)) is not None:
-                slot, _, row = part
-                index = self.changeset(slot).index
-                if row < index.rows and index.ordinal[row] != ABSENT:
-                    return slot, row
-                if self.profile.implied_dir_meta == "reset" and node.parent is not None:
-                    return None
-                position += 1
-            directory = directory.continued() if position else None
+        rule = self.profile.implied_dir_meta if node.parent is not None else "inherit"
+        for slot, _, row in node.directory.shares():
+            index = self.changeset(slot).index
+            if row < index.rows and index.ordinal[row] != ABSENT:
+                return slot, row
+            if rule == "reset":
+                return None
+            if rule == "copy":
+                return copied_from(self, slot, row)
         return None
 
     def entry(self, node: Node) -> Entry:
@@ -291,8 +356,10 @@ class Union:
             return IMPLIED_DIRECTORY
         slot, row = found
         changeset = self.changeset(slot)
+        if node.directory is not None:
+            return directory_entry(self, node.directory, slot, row)
         links = changeset.applied(row)
-        if node.directory is not None or not (links or self._linked):
+        if not links and not self._linked:
             return entry_of(changeset.index, row)
         key = found, self._linked
         known = self._entries.get(key)
@@ -304,24 +371,37 @@ class Union:
                 self._entries[key] = known
         return known
 
+    def reached_from_above(self, slot: int) -> Collection[int]:
+        """Give the rows of inodes of a layer that hard links of upper layers reach down to."""
+        linked = self._linked
+        if not linked or linked[-1] < slot:
+            return ()
+        return [row for home, row in self._reached_by(slot) if home == slot]
+
     def _links_above(self, inode: Inode) -> Iterator[Inode]:
-        """Give the hard links of upper layers that reach down to an inode, lowest layer first."""
-        linked = tuple(slot for slot in self._linked if slot > inode[0])
+        """Give the hard links that are bound to an inode across entries, lowest layer first."""
+        yield from self._reached_by(inode[0]).get(inode, ())
+
+    def _reached_by(self, slot: int) -> dict[Inode, list[Inode]]:
+        """Give the inodes that hard links of a layer and of those above are bound to."""
+        linked = tuple(above for above in self._linked if above >= slot)
         reaching = self._reaching.get(linked)
         if reaching is None:
             reaching = {}
-            for slot in linked:
-                for row in self.changeset(slot).downlinks:
-                    bound = self.bind((slot, row))
+            for above in linked:
+                for row in self.changeset(above).downlinks:
+                    bound = self.bind((above, row))
                     if not isinstance(bound, LayerError):
-                        reaching.setdefault(bound, []).append((slot, row))
+                        reaching.setdefault(bound, []).append((above, row))
             self._reaching[linked] = reaching
-        yield from reaching.get(inode, ())
+        return reaching
 
     def _applied_above(self, inode: Inode) -> Iterator[tuple[LayerIndex, int]]:
         if self.profile.hardlink_meta == "keep":
             return
         for slot, row in self._links_above(inode):
+            if slot == inode[0]:
+                continue  # A link to what comes after it in its layer (E5): that has the last word.
             changeset = self.changeset(slot)
             yield changeset.index, row
             for link in changeset.applied(row):
@@ -350,11 +430,11 @@ class Union:
         if node.directory is not None:
             return 1
         inode = self.inode(node)
-        if not self._linked and len(self.changeset(inode[0]).names_of(inode[1])) <= 1:
-            return 1
         key = inode, self._linked
         count = self._counts.get(key)
         if count is None:
+            if not self._linked and len(self.changeset(inode[0]).names_of(inode[1])) <= 1:
+                return 1
             count = self._counts[key] = max(1, len(self.names(inode)))
         return count
 
