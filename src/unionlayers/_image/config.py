@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from attrs import frozen
 
 from unionlayers._foundation.digest import digest_of
 from unionlayers._image.document import Document, parse_document
 from unionlayers._image.platform import platform_of
+from unionlayers._image.record import DocumentFinding
 from unionlayers.errors import DigestMismatchError, DocumentError
 
 __all__ = ["Config", "Step", "check_digest", "read_config", "steps_of", "time_of"]
@@ -41,6 +44,7 @@ class Config:
     id: str
     platform: str | None
     diff_ids: tuple[str, ...] | None
+    findings: tuple[DocumentFinding, ...] = ()
 
 
 def check_digest(raw: bytes, expected: str, member: str) -> None:
@@ -80,27 +84,52 @@ def read_config(raw: bytes, member: str) -> Config:
                 expected="layers",
             )
         diff_ids = tuple(item.digest() for item in rootfs.at("diff_ids").items())
-    return Config(document, digest_of(raw), platform_of(document), diff_ids)
+    findings = tuple(_odd_history(document))
+    return Config(document, digest_of(raw), platform_of(document), diff_ids, findings)
 
 
-def steps_of(config: Document, layers: int) -> tuple[Step, ...]:
+def _odd_history(config: Document) -> Iterator[DocumentFinding]:
+    """Tell what is wrong with the history, which changes nothing in the tree (case L9)."""
+    history = config.object().get("history")
+    if history is None:
+        return
+    shapes = {"created_by": str, "created": str, "empty_layer": bool}
+    wrong = not isinstance(history, list) or any(
+        not isinstance(item, dict)
+        or any(
+            item.get(name) is not None and not isinstance(item[name], shape)
+            for name, shape in shapes.items()
+        )
+        for item in history
+    )
+    if wrong:
+        yield DocumentFinding(
+            "HISTORY_MALFORMED", -1, f"the history in {config.member} has steps that are none", "L9"
+        )
+
+
+def steps_of(config: dict[str, Any], layers: int) -> tuple[Step, ...]:
     """
     Give the history, each step that made a layer with the index of it.
 
     Where the number of such steps is not the number of layers, no step has a layer: which one it
-    made cannot be known (case L9).
+    made cannot be known (case L9).  What is no step counts as one without a command.
     """
-    items = config.at("history").items() if config.value else []
-    filled = [item for item in items if not item.at("empty_layer").value]
+    history = config.get("history")
+    items = [
+        item if isinstance(item, dict) else {}
+        for item in (history if isinstance(history, list) else [])
+    ]
+    filled = [item for item in items if item.get("empty_layer") is not True]
     matches = len(filled) == layers
     steps: list[Step] = []
     layer = 0
     for item in items:
-        empty = bool(item.at("empty_layer").value)
-        created_by = item.at("created_by").value
+        empty = item.get("empty_layer") is True
+        created_by = item.get("created_by")
         steps.append(
             Step(
-                created=time_of(item.at("created").value),
+                created=time_of(item.get("created")),
                 created_by=created_by if isinstance(created_by, str) else "",
                 empty_layer=empty,
                 layer=layer if matches and not empty else None,

@@ -10,22 +10,33 @@ from __future__ import annotations
 
 import re
 
+from attrs import evolve
+
 from unionlayers._foundation.digest import is_digest
-from unionlayers._foundation.limits import Limits, exceeded
+from unionlayers._foundation.limits import WHOLE, Limits, exceeded
 from unionlayers._foundation.names import clean_entry_name, decode, encode
 from unionlayers._image.config import Config, check_digest, read_config
-from unionlayers._image.document import Document, parse_document
-from unionlayers._image.record import DocumentFinding, ImageRecord, LayerRecord
+from unionlayers._image.document import Document
+from unionlayers._image.platform import version_of
+from unionlayers._image.record import (
+    DocumentFinding,
+    ImageRecord,
+    LayerCount,
+    LayerRecord,
+    links_to,
+    oddities_of,
+    repeats_of,
+)
 from unionlayers._image.store import Store
-from unionlayers.errors import DocumentError
+from unionlayers.errors import CorruptError, DocumentError, LimitError, UnsupportedError
 
-__all__ = ["MANIFEST", "document_bytes", "read_docker_archive"]
+__all__ = ["MANIFEST", "dangling", "document_bytes", "read_docker_archive"]
 
 MANIFEST = "manifest.json"
 
 _MEDIA_TYPE = "application/vnd.docker.image.rootfs.diff.tar"
 _HEX = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?\Z")
-_BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)\Z")
+_BLOB = re.compile(r"blobs/([a-z0-9]+)/([0-9a-f]+)\Z")
 
 
 def document_bytes(store: Store, name: str, limits: Limits) -> bytes | None:
@@ -39,53 +50,109 @@ def document_bytes(store: Store, name: str, limits: Limits) -> bytes | None:
     if source is None:
         return None
     if source.size > limits.document_bytes:
-        exceeded("document_bytes", limits.document_bytes, source.size)
-    return source.pread(0, source.size)
+        exceeded("document_bytes", limits.document_bytes, source.size, member=name)
+    raw = source.pread(0, source.size)
+    source.close()
+    return raw
 
 
-def read_docker_archive(store: Store, *, verify: bool, limits: Limits) -> list[ImageRecord]:
+def dangling(store: Store, name: str) -> DocumentError:
+    """Give the error for a document that is a link to nothing that is read."""
+    link = store.unfollowed(name)
+    return DocumentError(
+        "the document is a link that leads to nothing inside of the source",
+        member=name,
+        actual=link[1] if link is not None else None,
+        hint="Copy the source with its links followed, as cp -rL does",
+    )
+
+
+def read_docker_archive(
+    store: Store, document: Document, *, verify: bool, limits: Limits
+) -> list[ImageRecord]:
     """
-    Read manifest.json and the configs it names.
+    Read manifest.json and the configs it names; an image that cannot be read is given with why.
+
+    Args:
+        store: Has the members.
+        document: manifest.json.
+        verify: Whether a config is compared with the digest that its name says.
+        limits: Bounds.
 
     Raises:
-        DocumentError: A document cannot be read; it names the document and the place in it.
-        DigestMismatchError: A config does not have the digest that its name says.
+        DocumentError: The document is no list.
+        LimitError: It has too many images.
 
     Source:
         moby image/spec v1.2, "Combined Image JSON + Filesystem Changeset Format".
     """
-    raw = document_bytes(store, MANIFEST, limits)
-    if raw is None:
-        return []
-    document = parse_document(raw, MANIFEST)
     if document.value is None:
         raise document.wrong("an array of images")
-    items = document.items()
-    if len(items) > limits.images:
-        exceeded("images", limits.images, len(items))
-    return [_record(store, item, verify=verify, limits=limits) for item in items]
+    items = document.items("images", limits.images)
+    findings = (*oddities_of(document), *repeats_of(store, MANIFEST))
+    records: list[ImageRecord] = []
+    counted = LayerCount(limits, MANIFEST)
+    configs: dict[str, tuple[bytes, Config] | None] = {}
+    for item in items:
+        references: tuple[str, ...] = ()
+        promised: str | None = None
+        try:
+            item.object()
+            promised = _promised(_member(item.at("Config")))
+            references = tuple(tag.required_text() for tag in item.at("RepoTags").items())
+            record = _record(store, item, references, configs, verify=verify, limits=limits)
+        except (CorruptError, UnsupportedError, LimitError) as error:
+            if isinstance(error, LimitError) and error.limit in WHOLE:
+                raise
+            record = ImageRecord(
+                layout="docker", references=references, promised_id=promised, error=error
+            )
+        counted.add(record)
+        records.append(evolve(record, findings=(*findings, *record.findings)))
+    return records
 
 
-def _record(store: Store, item: Document, *, verify: bool, limits: Limits) -> ImageRecord:
-    item.object()
-    name = _member(item.at("Config"))
-    references = tuple(tag.required_text() for tag in item.at("RepoTags").items())
-    paths = item.at("Layers").items()
-    if len(paths) > limits.layers:
-        exceeded("layers", limits.layers, len(paths))
+def _config(
+    store: Store, name: str, promised: str | None, *, verify: bool, limits: Limits
+) -> tuple[bytes, Config] | None:
+    """Read a config; None where the archive lacks it."""
     raw = document_bytes(store, name, limits)
     if raw is None:
-        named = _HEX.match(name)
-        digest = f"sha256:{named.group(1)}" if named else name
+        return None
+    if verify and promised is not None:
+        check_digest(raw, promised, name)
+    return raw, read_config(raw, name)
+
+
+def _record(
+    store: Store,
+    item: Document,
+    references: tuple[str, ...],
+    configs: dict[str, tuple[bytes, Config] | None],
+    *,
+    verify: bool,
+    limits: Limits,
+) -> ImageRecord:
+    name = _member(item.at("Config"))
+    paths = item.at("Layers").items("layers", limits.layers)
+    promised = _promised(name)
+    if name not in configs:
+        # Items for several tags of one image share it.
+        configs[name] = _config(store, name, promised, verify=verify, limits=limits)
+    found = configs[name]
+    if found is None:
+        missing = (promised or name,)
         return ImageRecord(
-            layout="docker", references=references, missing=(digest,), manifest=item.value
+            layout="docker",
+            references=references,
+            promised_id=promised,
+            missing=missing,
+            manifest=item.value,
+            findings=links_to(store, name),
         )
-    config = read_config(raw, name)
-    named = _HEX.match(name)
-    if verify and named:
-        check_digest(raw, f"sha256:{named.group(1)}", name)
-    findings: list[DocumentFinding] = []
+    raw, config = found
     diff_ids = _diff_ids(config, paths, item)
+    findings = [*oddities_of(config.document), *config.findings]
     if diff_ids is None:
         findings.append(
             DocumentFinding(
@@ -94,26 +161,40 @@ def _record(store: Store, item: Document, *, verify: bool, limits: Limits) -> Im
         )
     sources = item.at("LayerSources").object()
     layers: list[LayerRecord] = []
-    missing: list[str] = []
+    missing_layers: list[str] = []
     for position, path in enumerate(paths):
         diff_id = None if diff_ids is None else diff_ids[position]
         layer = _layer(store, path, diff_id, item, sources)
         if layer.member is None:
-            missing.append(layer.digest or layer.diff_id or path.required_text())
+            missing_layers.append(layer.digest or layer.diff_id or path.required_text())
         layers.append(layer)
     return ImageRecord(
         layout="docker",
         references=references,
-        id=config.id,
-        promised_id=f"sha256:{named.group(1)}" if named else None,
+        id=config.id if promised is None or promised.startswith("sha256:") else promised,
+        promised_id=promised,
         platform=config.platform,
+        os_version=version_of(config.document),
         layers=tuple(layers),
-        missing=tuple(missing),
+        missing=tuple(dict.fromkeys(missing_layers)),
         config=config.document.value,
         manifest=item.value,
         raw_config=raw,
-        findings=tuple(findings),
+        findings=(
+            *findings,
+            *repeats_of(store, name, *(layer.name for layer in layers)),
+            *links_to(store, *(layer.name for layer in layers if layer.member is None)),
+        ),
     )
+
+
+def _promised(name: str) -> str | None:
+    """Give the digest that the name of a config says."""
+    blob = _BLOB.match(name)
+    if blob and is_digest(f"{blob.group(1)}:{blob.group(2)}"):
+        return f"{blob.group(1)}:{blob.group(2)}"
+    named = _HEX.match(name)
+    return f"sha256:{named.group(1)}" if named else None
 
 
 def _diff_ids(config: Config, paths: list[Document], item: Document) -> tuple[str, ...] | None:
@@ -149,6 +230,7 @@ def _layer(
         urls = tuple(url.required_text() for url in source.at("urls").items())
     return LayerRecord(
         member=name if store.resolved(name) is not None else None,
+        name=name,
         digest=digest,
         size=size,
         diff_id=diff_id,

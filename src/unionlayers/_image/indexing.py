@@ -1,49 +1,39 @@
 """
-One pass over a layer's blob: digests, entries, record; and the records that a process shares.
+The record of a layer's blob: from this process, from a store, or from a pass over its bytes.
 
-A record is used again without a pass only for bytes that this process has hashed: the same stretch
-of the same unchanged file, or other bytes whose digest was computed anew and found equal.  A digest
-in an archive is a claim, never a key by itself.
+A record is used again without a pass only for bytes that were hashed: the same stretch of the same
+unchanged file, hashed by this process or by one that left a note of it in a store, or other bytes
+whose digest was computed anew and found equal.  A digest in an archive is a claim, never a key by
+itself.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable
 
 from attrs import frozen
 
 from unionlayers._bytes.source import ByteSource, SourceIdentity
-from unionlayers._codec.forward import Progress, open_forward
+from unionlayers._codec.forward import Progress
 from unionlayers._codec.sniff import sniff
-from unionlayers._foundation.digest import hasher_for
+from unionlayers._foundation.forking import renew_in_children
 from unionlayers._foundation.limits import Limits
-from unionlayers._tar.index import LayerIndex, Note
-from unionlayers._tar.index_builder import IndexBuilder
-from unionlayers._tar.layout import StreamFacts, lay_out
-from unionlayers._tar.reader import TarReader
-from unionlayers.errors import (
-    CorruptError,
-    DigestMismatchError,
-    StreamError,
-    UnsupportedError,
+from unionlayers._image.blob_pass import (
+    Promise,
+    check_declared,
+    compare_promise,
+    digest_of_source,
+    pass_over,
+    refuse_other_forms,
 )
+from unionlayers._image.stored_layers import StoredLayers, is_settled
+from unionlayers._tar.index import LayerIndex
+from unionlayers._tar.mapped_index import MappedIndex
+from unionlayers.errors import DigestMismatchError
 
-__all__ = ["Promise", "compare_promise", "index_blob"]
-
-_CHUNK = 1 << 20
-_NOT_TAR = ("+encrypted", "squashfs", "helm", "wasm", "erofs")
-
-
-@frozen(kw_only=True)
-class Promise:
-    """What the documents promise of a blob."""
-
-    digest: str | None
-    size: int | None
-    diff_id: str | None
-    media_type: str | None
-    member: str | None
+__all__ = ["index_blob"]
 
 
 class _Shared:
@@ -51,12 +41,17 @@ class _Shared:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        renew_in_children(self)
         self.by_place: weakref.WeakValueDictionary[
             tuple[SourceIdentity, str, str | None, Limits], LayerIndex
         ] = weakref.WeakValueDictionary()
         self.by_digest: weakref.WeakValueDictionary[tuple[str, str, Limits], LayerIndex] = (
             weakref.WeakValueDictionary()
         )
+
+    def renew(self) -> None:
+        """Take a new lock in a forked child."""
+        self.lock = threading.Lock()
 
 
 _shared = _Shared()
@@ -71,9 +66,10 @@ def index_blob(
     limits: Limits,
     progress: Progress | None,
     fresh: bool = False,
+    stored: StoredLayers | None = None,
 ) -> LayerIndex:
     """
-    Give the record of a layer, from a pass over its bytes unless this process has made it before.
+    Give the record of a layer, from a pass over its bytes unless it was made before.
 
     Args:
         source: The blob as stored.
@@ -83,6 +79,7 @@ def index_blob(
         limits: Bounds.
         progress: Is told of the pass.
         fresh: Make the pass in any case.
+        stored: Records that other processes have made; without *verify* none is added.
 
     Raises:
         DigestMismatchError: The blob is not what was promised.
@@ -92,10 +89,10 @@ def index_blob(
         UnsupportedError: The layer is encrypted or no tar.
 
     Cost:
-        One pass over the blob, or over its compressed bytes alone if another archive brought the
-        same blob into this process.
+        One pass over the blob; over its compressed bytes alone if a record of it is here and these
+        bytes were not hashed before; nothing if they were.
     """
-    _refuse_other_forms(promise)
+    refuse_other_forms(promise)
     if verify and promise.size is not None and promise.size != source.size:
         raise DigestMismatchError(
             "the blob has not the size that was promised",
@@ -103,193 +100,163 @@ def index_blob(
             expected=promise.size,
             actual=source.size,
         )
-    algorithm = (promise.digest or "sha256").partition(":")[0] if verify else None
-    place = None
-    if source.identity is not None:
-        place = (source.identity, compression, algorithm, limits)
-    with _shared.lock:
-        known = _shared.by_place.get(place) if place is not None and not fresh else None
-        twin = None
-        if promise.digest and not fresh:
-            twin = _shared.by_digest.get((promise.digest, compression, limits))
-    if known is None and twin is not None and verify and promise.digest is not None:
-        known = twin if _hashed(source, promise.digest, progress) == promise.digest else None
-    if known is None:
-        known = _pass(
+
+    def remake() -> LayerIndex:
+        return pass_over(
             source,
             promise,
             compression=compression,
-            verify=verify,
+            verify=True,
             limits=limits,
             progress=progress,
+            enter=stored is not None,
+        )
+
+    work = _Work(source, promise, compression, verify, limits, progress, remake)
+    # Before any byte is read: what is written to the file from now on will be seen in its times.
+    settled = is_settled(source.identity)
+    known = hashed = None
+    if not fresh:
+        known = _known_place(work)
+        if known is None and stored is not None:
+            known = _noted_place(work, stored)
+        if known is None and verify:
+            known = hashed = _known_bytes(work, stored)
+    if known is not None:
+        check_declared(known.codec, source, promise, compression)
+    else:
+        known = hashed = (
+            remake()
+            if verify
+            else pass_over(
+                source,
+                promise,
+                compression=compression,
+                verify=False,
+                limits=limits,
+                progress=progress,
+                enter=False,
+            )
         )
     if verify:
         compare_promise(known, promise)
-    with _shared.lock:
-        if place is not None:
-            _shared.by_place[place] = known
-        if verify and known.blob_digest is not None:
-            _shared.by_digest[known.blob_digest, compression, limits] = known
+    _share(work, known)
+    if stored is not None and verify and not fresh:
+        _keep(work, stored, known, hashed=hashed is not None, settled=settled)
     return known
 
 
-def _refuse_other_forms(promise: Promise) -> None:
-    form = promise.media_type or ""
-    for word in _NOT_TAR:
-        if word in form:
-            raise UnsupportedError(
-                "the layer is encrypted" if word == "+encrypted" else "the layer is no tar",
-                member=promise.member,
-                actual=form,
-            )
+@frozen(eq=False)
+class _Work:
+    """What one call of `index_blob` is about."""
+
+    source: ByteSource
+    promise: Promise
+    compression: str
+    verify: bool
+    limits: Limits
+    progress: Progress | None
+    remake: Callable[[], LayerIndex]
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of the digest of the blob."""
+        return (self.promise.digest or "sha256").partition(":")[0]
+
+    @property
+    def place(self) -> tuple[SourceIdentity, str, str | None, Limits] | None:
+        """What the records of this process are found by without a digest."""
+        identity = self.source.identity
+        if identity is None:
+            return None
+        return identity, self.compression, self.algorithm if self.verify else None, self.limits
 
 
-def _hashed(source: ByteSource, digest: str, progress: Progress | None) -> str:
-    hasher = hasher_for(digest)
-    offset = 0
-    while data := source.pread(offset, _CHUNK):
-        hasher.update(data)
-        offset += len(data)
-        if progress is not None:
-            progress(offset, source.size, "layer")
-    return f"{digest.partition(':')[0]}:{hasher.hexdigest()}"
+def _known_place(work: _Work) -> LayerIndex | None:
+    """Give the record that this process has made of the same stretch of the same file."""
+    place = work.place
+    with _shared.lock:
+        return _shared.by_place.get(place) if place is not None else None
 
 
-def declared_codec(media_type: str | None) -> str | None:
-    """Give the codec that a media type states, None where it states none."""
-    if media_type is None:
-        return None
-    for ending, codec in (
-        ("gzip", "gzip"), ("zstd", "zstd"), ("xz", "xz"), ("bzip2", "bzip2"), (".tar", "identity"),
-    ):  # fmt: skip
-        if media_type.endswith(ending):
-            return codec
-    return None
+def _noted_place(work: _Work, stored: StoredLayers) -> LayerIndex | None:
+    """Give the record of bytes that an earlier process has hashed just where they are now."""
+    digest = stored.digest_of(work.source, work.algorithm)
+    return None if digest is None else _stored_record(work, stored, digest)
 
 
-def _codec(source: ByteSource, promise: Promise, compression: str) -> str:
-    found = sniff(source.pread(0, 64))
-    declared = declared_codec(promise.media_type)
-    if compression == "declared" and declared not in (None, found) and source.size:
-        raise StreamError(
-            "the layer is not compressed as its media type says (case K1)",
-            member=promise.member,
-            expected=declared,
-            actual=found,
-        )
-    return found
-
-
-def _pass(
-    source: ByteSource,
-    promise: Promise,
-    *,
-    compression: str,
-    verify: bool,
-    limits: Limits,
-    progress: Progress | None,
-) -> LayerIndex:
-    codec = _codec(source, promise, compression)
-    stream = open_forward(
-        source,
-        codec,
-        limits=limits,
-        blob_digest=(promise.digest or "sha256") if verify else None,
-        want_diff_id=verify,
-        progress=progress,
-    )
-    try:
-        reader = TarReader(stream, limits)
-        builder = IndexBuilder(limits)
-        builder.extend(reader)
-        reader.drain()
-        stream.drain()
-    except CorruptError as error:
-        # What was promised and is not there says more than where the decoder stumbled over it.
-        if verify and promise.digest is not None:
-            actual = _hashed(source, promise.digest, None)
-            if actual != promise.digest:
-                raise DigestMismatchError(
-                    "the layer has another digest than was promised",
-                    member=promise.member,
-                    expected=promise.digest,
-                    actual=actual,
-                    offset=error.offset,
-                ) from error
-        raise
-    finally:
-        stream.close()
-    return lay_out(
-        builder,
-        StreamFacts(
-            codec=codec,
-            blob_size=source.size,
-            size=stream.size if stream.size is not None else stream.position,
-            blob_digest=stream.blob_digest,
-            diff_id=stream.diff_id,
-            checkpoints=stream.checkpoints,
-            notes=tuple(_notes(reader, codec, stream.trailing)),
-        ),
-    )
-
-
-def _notes(reader: TarReader, codec: str, trailing: int) -> list[Note]:
-    notes = [
-        Note("GLOBAL_HEADER", None, None, "a global extended header, which is not applied", "J3")
-        for _ in range(min(reader.global_count, 1))
-    ]
-    if reader.trailing_nonzero:
-        notes.append(
-            Note(
-                "DATA_AFTER_END",
-                None,
-                None,
-                f"{reader.trailing_size} bytes behind the end of the tar, not all zero",
-                "J6",
-            )
-        )
-    if trailing:
-        notes.append(
-            Note(
-                "DATA_AFTER_STREAM",
-                None,
-                None,
-                f"{trailing} bytes behind the end of the compressed stream",
-                "K3",
-            )
-        )
-    if codec in ("xz", "bzip2"):
-        notes.append(
-            Note("UNUSUAL_COMPRESSION", None, None, f"a layer compressed with {codec}", "K1")
-        )
-    return notes
-
-
-def compare_promise(index: LayerIndex, promise: Promise) -> None:
+def _known_bytes(work: _Work, stored: StoredLayers | None) -> LayerIndex | None:
     """
-    Compare the digests of a record with those that were promised.
+    Give the record of the blob that the digest of these bytes names, if there may be one.
 
     Raises:
-        DigestMismatchError: One differs.
-        UnsupportedError: The diff_id is of another algorithm than sha256, and so not computed.
+        DigestMismatchError: There is one, and these bytes are others.
     """
-    for name, expected, actual in (
-        ("digest", promise.digest, index.blob_digest),
-        ("diff_id", promise.diff_id, index.diff_id),
-    ):
+    expected = work.promise.digest
+    if expected is None:
+        if stored is None:
+            return None
+        expected = _guessed(work, stored)
         if expected is None:
-            continue
-        if actual is not None and expected.partition(":")[0] != actual.partition(":")[0]:
-            raise UnsupportedError(
-                f"a {name} of an algorithm that is not computed here",
-                member=promise.member,
-                expected=expected,
-                hint="Pass verify=False to read the layer unchecked",
-            )
-        if expected != actual:
-            raise DigestMismatchError(
-                f"the layer has another {name} than was promised",
-                member=promise.member,
-                expected=expected,
-                actual=actual,
-            )
+            return None
+    with _shared.lock:
+        twin = _shared.by_digest.get((expected, work.compression, work.limits))
+    record = None if stored is None or twin is not None else _stored_record(work, stored, expected)
+    if twin is None and record is None:
+        return None
+    actual = digest_of_source(work.source, expected, work.progress)
+    if actual == expected:
+        return twin if twin is not None else record
+    if work.promise.digest is None:
+        return None
+    raise DigestMismatchError(
+        "the layer has another digest than was promised",
+        member=work.promise.member,
+        expected=expected,
+        actual=actual,
+    )
+
+
+def _guessed(work: _Work, stored: StoredLayers) -> str | None:
+    """Give the digest that a blob may have which no document names."""
+    diff_id = work.promise.diff_id
+    plain = sniff(work.source.pread(0, 64)) == "identity"
+    if plain and diff_id is not None and diff_id.startswith("sha256:"):
+        return diff_id
+    return stored.likely(work.source, work.algorithm)
+
+
+def _stored_record(work: _Work, stored: StoredLayers, digest: str) -> LayerIndex | None:
+    """Give the record of a store; its bytes are, or will be, known to have the digest."""
+    record = stored.record(digest, work.limits, work.remake)
+    if record is None or record.blob_size != work.source.size:
+        return None
+    return record
+
+
+def _share(work: _Work, known: LayerIndex) -> None:
+    """Let other images of this process have a record."""
+    if isinstance(known, MappedIndex):
+        # It asks the bytes of one image, which may be closed before the others are.
+        return
+    place = work.place
+    with _shared.lock:
+        if place is not None:
+            _shared.by_place[place] = known
+        if work.verify and known.blob_digest is not None:
+            _shared.by_digest[known.blob_digest, work.compression, work.limits] = known
+
+
+def _keep(
+    work: _Work, stored: StoredLayers, known: LayerIndex, *, hashed: bool, settled: bool
+) -> None:
+    """Put into a store what it does not have yet."""
+    digest = known.blob_digest
+    if digest is None:
+        return
+    if not isinstance(known, MappedIndex):
+        stored.keep(known, work.limits, anew=hashed)
+    if hashed and settled:
+        stored.note(work.source, digest)
+    if hashed and work.promise.digest is None:
+        stored.note_likely(work.source, digest)

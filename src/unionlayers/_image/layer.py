@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from unionlayers._bytes.assembled import is_original, outline_of, remarks_of
 from unionlayers._bytes.memory import MemorySource
 from unionlayers._bytes.source import ByteSource
-from unionlayers._codec.random_access import open_random
+from unionlayers._codec.forward import Progress
+from unionlayers._codec.random_access import RandomSource, open_random
+from unionlayers._foundation.forking import renew_in_children
 from unionlayers._foundation.names import decode
-from unionlayers._image.indexing import (
-    Promise,
-    compare_promise,
-    declared_codec,
-    index_blob,
-)
-from unionlayers._image.record import LayerRecord
+from unionlayers._image.blob_pass import Promise, compare_promise, declared_codec
+from unionlayers._image.harvest import Harvest
+from unionlayers._image.indexing import index_blob
+from unionlayers._image.meter import Meter
+from unionlayers._image.record import LayerRecord, said_of_link
+from unionlayers._image.stored_layers import is_settled
+from unionlayers._image.view_makers import view_maker
 from unionlayers._layers.finding import Finding
 from unionlayers._tar.index import LayerIndex
+from unionlayers._tar.mapped_index import MappedIndex
 from unionlayers.errors import (
     BlobNotFoundError,
     CorruptError,
@@ -78,14 +82,22 @@ class Layer:
         self._image = image
         self._record = record
         self._lock = threading.RLock()
+        renew_in_children(self)
         self._made: LayerIndex | None = None
         self._failure: UnionLayersError | None = None
         self._content: ByteSource | None = None
+        # Whether bytes that are read later are surely those that were hashed.
+        self._vouched = False
         self.index = index
         self.chain_id = chain_id
         self.media_type = record.media_type
         self.created_by = created_by
         self.created = created
+
+    @property
+    def image(self) -> Image:
+        """The image that has the layer."""
+        return self._image
 
     @property
     def digest(self) -> str | None:
@@ -106,12 +118,23 @@ class Layer:
         """Bytes of the blob as stored."""
         if self._record.member is None and self._record.size is not None:
             return self._record.size
-        return self._blob().size
+        try:
+            return self._blob().size
+        except UnionLayersError as error:
+            # A directory of a store has a size once it was walked, which may fail.
+            if error.layer is None:
+                error.layer = self.index
+            raise
 
     @property
     def empty(self) -> bool:
         """Whether its tar has no entries; indexes the layer."""
         return self.load().entries == 0
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it was indexed; nothing is read to tell."""
+        return self._made is not None
 
     @property
     def marks(self) -> tuple[Mark, ...]:
@@ -132,9 +155,16 @@ class Layer:
         """Give a view of this layer alone."""
         return self._image.fs([self.index])
 
-    def load(self) -> LayerIndex:
+    def renew(self) -> None:
+        """Take a new lock in a forked child."""
+        self._lock = threading.RLock()
+
+    def load(self, progress: Progress | None = None) -> LayerIndex:
         """
         Give the record of the layer, indexing it at the first call.
+
+        Args:
+            progress: Is told of it instead of the callback of the image.
 
         Raises:
             UnionLayersError: It cannot be read; the same error at every call.
@@ -150,38 +180,52 @@ class Layer:
                 raise self._failure.with_traceback(None)
             try:
                 with self._image.guard(self._record.member):
-                    self._made = self._indexed()
+                    self._made = self._indexed(progress)
             except (CorruptError, LimitError, UnsupportedError, BlobNotFoundError) as error:
                 if error.layer is None:
                     error.layer = self.index
+                if error.member is None:
+                    error.member = self._record.name or self._record.member
                 self._failure = error
                 raise
             return self._made
 
     def content(self) -> ByteSource:
         """Give the uncompressed tar with random access; it closes with the image."""
+        ready = self._content
+        if ready is not None:
+            return ready
         with self._lock:
             index = self.load()
             if self._content is None:
+                stored = self._image.stored
+                known = index.checkpoints if stored is None else stored.checkpoints(index)
                 self._content = open_random(
                     self._blob(),
                     index.codec,
                     size=index.size,
-                    checkpoints=index.checkpoints,
+                    checkpoints=known,
                     pages=self._image.pages,
                     limits=self._image.options.limits,
                 )
+                if stored is not None and self._vouched and isinstance(self._content, RandomSource):
+                    self._image.on_closing(Harvest(stored, index, self._content, known))
             return self._content
 
     def findings(self) -> tuple[Finding, ...]:
-        """What is odd about how the documents describe the layer; indexes it."""
+        """What is odd about how the layer is described, or kept in a store; indexes it."""
         index = self.load()
+        found = tuple(
+            Finding(code, self.index, None, path, message, case)
+            for code, path, message, case in remarks_of(self._blob())
+        )
         declared = declared_codec(self.media_type)
         # A docker-archive states no compression at all: only OCI media types can lie.
         lies = declared not in (None, index.codec) and self._image.record.layout == "oci"
         if not lies or not index.blob_size:
-            return ()
+            return found
         return (
+            *found,
             Finding(
                 "MEDIA_TYPE_MISMATCH",
                 self.index,
@@ -197,19 +241,37 @@ class Layer:
         with self._lock:
             if self._content is not None:
                 self._content.close()
+            if isinstance(self._made, MappedIndex):
+                self._made.release()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the image, which must have been opened from a path."""
         return _layer_of, (self._image, self.index)
 
+    def _repr_html_(self) -> str:
+        """Show what it is, and its files in a notebook."""
+        shown: str = view_maker("html")(self)
+        return shown
+
     def __repr__(self) -> str:
         """Show the index and the digest."""
         return f"<Layer {self.index} {self.digest or self.diff_id or 'without digest'}>"
 
-    def _indexed(self) -> LayerIndex:
+    def _indexed(self, progress: Progress | None) -> LayerIndex:
         image = self._image
         record = self._record
         blob = self._blob()
+        verify = image.options.verify and is_original(blob)
+        # Asked before they are hashed: a file object may change unnoticed at any time.
+        settled = is_settled(blob.identity)
+        if image.options.verify and not verify and record.diff_id is not None:
+            raise UnsupportedError(
+                "the store has not kept what the tar of the layer was, so its diff_id cannot be "
+                "compared",
+                member=record.member,
+                expected=record.diff_id,
+                hint="Pass verify=False to read the directory unchecked",
+            )
         promise = Promise(
             digest=record.digest,
             size=record.size,
@@ -224,16 +286,23 @@ class Layer:
                 compare_promise(twin, promise)
             return twin
         made = index_blob(
-            blob,
+            blob if verify else outline_of(blob),
             promise,
             compression=image.profile.compression,
-            verify=image.options.verify,
+            verify=verify,
             limits=image.options.limits,
-            progress=image.options.progress,
+            progress=progress or self._meter(blob.size),
             fresh=image.fresh,
+            stored=image.stored,
         )
         image.remember(record.member, made)
+        self._vouched = verify and settled
         return made
+
+    def _meter(self, size: int) -> Progress | None:
+        """Give what tells the image's callback of this layer alone."""
+        told = self._image.options.progress
+        return None if told is None else Meter(told, size, f"layer {self.index}").part(size)
 
     def _blob(self) -> ByteSource:
         record = self._record
@@ -241,11 +310,15 @@ class Layer:
             return MemorySource(record.data)
         found = self._image.blob(record.member) if record.member is not None else None
         if found is None:
+            link = self._image.link_to(record.name) if record.name is not None else None
             raise BlobNotFoundError(
-                "the source lacks the blob of a layer",
-                member=self._image.label,
+                "the source lacks the blob of a layer"
+                if link is None
+                else f"the blob of a layer is not reached: {said_of_link(*link)}",
+                member=record.name or self._image.label,
                 layer=self.index,
-                expected=record.digest or record.diff_id or record.member,
+                expected=record.digest or record.diff_id or record.member or record.name,
+                actual=None if link is None else link[1],
                 candidates=record.urls,
                 hint='Pass missing="skip" to leave such layers out',
             )

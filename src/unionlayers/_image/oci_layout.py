@@ -2,63 +2,59 @@
 The OCI image layout: ``oci-layout``, ``index.json``, and blobs by digest.
 
 Indexes may stand in indexes.  A descriptor of an unknown type is no error: it is listed as an
-artifact.  A manifest that the layout lacks is listed with the platform that its descriptor states.
+artifact.  A manifest that the layout lacks is listed with the platform that its descriptor states,
+and one that cannot be read with its error, so that the others can be opened.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from unionlayers._foundation.limits import Limits, exceeded
-from unionlayers._image.config import check_digest, read_config
-from unionlayers._image.docker_archive import document_bytes
+from unionlayers._foundation.digest import is_digest
+from unionlayers._foundation.limits import WHOLE, Limits, exceeded
+from unionlayers._image.config import Config
+from unionlayers._image.docker_archive import dangling, document_bytes
 from unionlayers._image.document import Document, parse_document
-from unionlayers._image.platform import platform_of
-from unionlayers._image.record import DocumentFinding, ImageRecord, LayerRecord
+from unionlayers._image.manifest import (
+    INDEXES,
+    MANIFESTS,
+    Claims,
+    blob_name,
+    described_bytes,
+    read_manifest,
+    refuse_other_kinds,
+    refuse_schema_1,
+)
+from unionlayers._image.platform import platform_of, version_of
+from unionlayers._image.record import ImageRecord, LayerCount, links_to, oddities_of, repeats_of
 from unionlayers._image.store import Store
-from unionlayers.errors import DigestMismatchError, DocumentError, UnsupportedError
+from unionlayers.errors import (
+    CorruptError,
+    DocumentError,
+    LimitError,
+    UnionLayersError,
+    UnsupportedError,
+)
 
-__all__ = ["INDEX", "LAYOUT", "blob_name", "read_manifest", "read_oci_layout"]
+__all__ = ["INDEX", "LAYOUT", "read_index", "read_oci_layout"]
 
 LAYOUT = "oci-layout"
 INDEX = "index.json"
 
 _REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
-_INDEXES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-_MANIFESTS = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
-_SCHEMA_1 = (
-    "application/vnd.docker.distribution.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v1+prettyjws",
-)
-_CONFIGS = (
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-)
 
 
 @frozen
 class _Found:
-    """A descriptor on the way through the indexes."""
+    """A descriptor on the way through the indexes, and what was wrong on it."""
 
     descriptor: Document
     references: tuple[str, ...]
     indexes: tuple[str, ...]
-
-
-def blob_name(digest: str) -> str:
-    """Give the name under which a layout has a blob; the digest was checked before."""
-    algorithm, _, encoded = digest.partition(":")
-    return f"blobs/{algorithm}/{encoded}"
+    error: UnionLayersError | None = None
 
 
 def read_oci_layout(store: Store, *, verify: bool, limits: Limits) -> list[ImageRecord]:
@@ -66,22 +62,64 @@ def read_oci_layout(store: Store, *, verify: bool, limits: Limits) -> list[Image
     Read index.json, the indexes in it, the manifests, and their configs.
 
     Raises:
-        DocumentError: A document cannot be read, or is of two kinds at once (CVE-2021-41190).
-        DigestMismatchError: A document does not have the digest or size of its descriptor.
+        DocumentError: index.json cannot be read.
         UnsupportedError: The layout has a version that is not known.
-        LimitError: Indexes nest too deeply, or there are too many manifests.
+        LimitError: There are too many manifests.
 
     Spec:
         OCI image-spec v1.1, image-layout.md, image-index.md, manifest.md.
     """
     raw = document_bytes(store, INDEX, limits)
     if raw is None:
-        return []
+        raise dangling(store, INDEX)
     _check_version(store, limits)
-    return [
-        _record(store, found, verify=verify, limits=limits)
-        for found in _descriptors(store, parse_document(raw, INDEX), verify=verify, limits=limits)
-    ]
+    index = parse_document(raw, INDEX)
+    findings = (
+        *oddities_of(index),
+        *repeats_of(store, INDEX, LAYOUT),
+        *links_to(store, LAYOUT),
+    )
+    records = read_index(store, index, verify=verify, limits=limits)
+    return [evolve(record, findings=(*findings, *record.findings)) for record in records]
+
+
+def read_index(
+    store: Store, index: Document, *, verify: bool, limits: Limits
+) -> Iterator[ImageRecord]:
+    """
+    Read what an index names, and the indexes in it.
+
+    Raises:
+        DocumentError: The index itself cannot be read; what it names is given with its error.
+        LimitError: There are too many manifests.
+    """
+    known: dict[tuple[object, ...], ImageRecord] = {}
+    configs: dict[str, tuple[bytes, Config]] = {}
+    counted = LayerCount(limits, index.member)
+    for found in _descriptors(store, index, verify=verify, limits=limits):
+        if found.error is not None:
+            yield _failed(found, found.error)
+            continue
+        try:
+            claims = _claims(found)
+        except DocumentError as error:
+            yield _failed(found, error)
+            continue
+        # Each tag and platform has a descriptor of its own; what is behind them is read once.
+        key = (claims.digest, claims.media_type, claims.kind, _promises(found.descriptor))
+        if key not in known:
+            bare = evolve(claims, platform=None, os_version=None)
+            known[key] = counted.add(
+                _record(store, found, bare, configs, verify=verify, limits=limits)
+            )
+        yield evolve(
+            known[key],
+            references=claims.references,
+            indexes=claims.indexes,
+            platform=claims.platform or known[key].platform,
+            os_version=claims.os_version or known[key].os_version,
+            annotations=claims.annotations,
+        )
 
 
 def _check_version(store: Store, limits: Limits) -> None:
@@ -103,29 +141,77 @@ def _descriptors(
     store: Store, index: Document, *, verify: bool, limits: Limits
 ) -> Iterator[_Found]:
     """Give the descriptors that are no indexes, in the order of the documents."""
+    refuse_other_kinds(index, "manifests")
     pending: list[tuple[Document, tuple[str, ...], tuple[str, ...]]] = [(index, (), ())]
     count = 0
     while pending:
         document, references, indexes = pending.pop()
         inner: list[tuple[Document, tuple[str, ...], tuple[str, ...]]] = []
-        for descriptor in document.at("manifests").items():
+        for descriptor in document.at("manifests").items("images", limits.images):
             count += 1
             if count > limits.images:
-                exceeded("images", limits.images, count)
-            descriptor.object()
-            names = _references(descriptor) if not indexes else ()
-            digest = descriptor.at("digest").digest()
-            if descriptor.at("mediaType").text() in _INDEXES and digest not in indexes:
-                if len(indexes) >= limits.nesting:
-                    exceeded("nesting", limits.nesting, len(indexes) + 1)
-                raw = _blob(store, descriptor, verify=verify, limits=limits)
-                if raw is not None:
-                    nested = parse_document(raw, blob_name(digest))
-                    _check_kind(nested, "manifests", ("layers", "config", "fsLayers"))
-                    inner.append((nested, references + names, (*indexes, digest)))
-                    continue
-            yield _Found(descriptor, references + names, indexes)
+                exceeded(
+                    "images",
+                    limits.images,
+                    count,
+                    member=descriptor.member,
+                    pointer=descriptor.pointer,
+                )
+            names = references
+            try:
+                descriptor.object()
+                if not indexes:
+                    names = _references(descriptor)
+                digest = descriptor.at("digest").digest()
+                is_index = descriptor.at("mediaType").text() in INDEXES
+                nested = None
+                if is_index:
+                    nested = _nested(store, descriptor, indexes, verify=verify, limits=limits)
+            except (CorruptError, UnsupportedError, LimitError) as error:
+                if isinstance(error, LimitError) and error.limit in WHOLE:
+                    raise
+                yield _Found(descriptor, names, indexes, error)
+                continue
+            if nested is None:
+                yield _Found(descriptor, names, indexes)
+            else:
+                inner.append((nested, names, (*indexes, digest)))
         pending.extend(reversed(inner))
+
+
+def _nested(
+    store: Store, descriptor: Document, indexes: tuple[str, ...], *, verify: bool, limits: Limits
+) -> Document | None:
+    """
+    Read an index inside another; None where the layout lacks it.
+
+    Raises:
+        DocumentError: It cannot be read, or contains itself.
+        LimitError: It is nested too deeply.
+    """
+    digest = descriptor.at("digest").digest()
+    if digest in indexes:
+        raise DocumentError(
+            "an index contains itself",
+            member=descriptor.member,
+            pointer=f"{descriptor.pointer}/digest",
+            actual=digest,
+        )
+    if len(indexes) >= limits.nesting:
+        exceeded(
+            "nesting",
+            limits.nesting,
+            len(indexes) + 1,
+            member=descriptor.member,
+            pointer=descriptor.pointer,
+        )
+    raw = described_bytes(store, descriptor, verify=verify, limits=limits)
+    if raw is None:
+        return None
+    nested = parse_document(raw, blob_name(digest))
+    refuse_other_kinds(nested, "manifests")
+    nested.at("manifests").items("images", limits.images)
+    return nested
 
 
 def _references(descriptor: Document) -> tuple[str, ...]:
@@ -134,192 +220,93 @@ def _references(descriptor: Document) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _blob(store: Store, descriptor: Document, *, verify: bool, limits: Limits) -> bytes | None:
-    digest = descriptor.at("digest").digest()
-    name = blob_name(digest)
-    raw = document_bytes(store, name, limits)
-    if raw is None and descriptor.at("data").value is not None:
-        raw = embedded(descriptor, limits)
-    if raw is None:
-        return None
-    size = descriptor.at("size").size()
-    if verify and size is not None and size != len(raw):
-        raise DigestMismatchError(
-            "the document has not the size that was promised",
-            member=name,
-            expected=size,
-            actual=len(raw),
-        )
-    if verify:
-        check_digest(raw, digest, name)
-    return raw
-
-
-def embedded(descriptor: Document, limits: Limits) -> bytes | None:
-    """
-    Give the content that a descriptor carries itself.
-
-    Spec:
-        OCI image-spec v1.1, descriptor.md, "Embedded Content".
-    """
-    import base64
-    import binascii
-
-    data = descriptor.at("data")
-    text = data.text()
-    if text is None:
-        return None
-    if len(text) > limits.document_bytes * 2:
-        exceeded("document_bytes", limits.document_bytes, len(text))
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise data.wrong("base64") from error
-
-
-def _check_kind(document: Document, field: str, others: tuple[str, ...]) -> None:
-    """Refuse a document that could be read as something else as well."""
-    value = document.object()
-    for other in others:
-        if value.get(other) is not None:
-            raise DocumentError(
-                f"the document has both {field} and {other} (case L15)",
-                member=document.member,
-                pointer=f"/{other}",
-            )
-
-
-def _record(store: Store, found: _Found, *, verify: bool, limits: Limits) -> ImageRecord:
+def _claims(found: _Found) -> Claims:
     descriptor = found.descriptor
-    digest = descriptor.at("digest").digest()
-    media_type = descriptor.at("mediaType").text()
-    platform = platform_of(descriptor.at("platform"))
     annotations = descriptor.at("annotations").texts()
+    media_type = descriptor.at("mediaType").text()
     kind = "image"
     if annotations.get("vnd.docker.reference.type") == "attestation-manifest":
         kind = "attestation"
-    elif media_type in _INDEXES or (media_type and media_type not in (*_MANIFESTS, *_SCHEMA_1)):
+    elif media_type in INDEXES:
+        kind = "index"
+    elif media_type is not None and media_type not in MANIFESTS and not _is_schema_1(media_type):
         kind = "artifact"
-    if media_type in _SCHEMA_1:
-        raise UnsupportedError(
-            "a Docker schema 1 manifest; convert the image with a current tool",
-            member=descriptor.member,
-            pointer=f"{descriptor.pointer}/mediaType",
-            actual=media_type,
-        )
-    raw = _blob(store, descriptor, verify=verify, limits=limits) if kind != "artifact" else None
-    head: dict[str, Any] = {
-        "references": found.references,
-        "digest": digest,
-        "indexes": found.indexes,
-    }
-    if raw is None:
-        absent = store.find(blob_name(digest)) is None
-        return ImageRecord(
-            layout="oci",
-            kind=kind,
-            platform=platform,
-            annotations=annotations,
-            missing=(digest,) if absent else (),
-            **head,
-        )
-    return read_manifest(
-        store,
-        parse_document(raw, blob_name(digest)),
-        raw,
+    # The name of an index is that of the images in it, not of what is said about them.
+    named = kind in ("image", "index") or not found.indexes
+    platform = descriptor.at("platform")
+    return Claims(
+        digest=descriptor.at("digest").digest(),
         kind=kind,
-        platform=platform,
-        head=head,
+        media_type=media_type,
+        platform=platform_of(platform),
+        os_version=version_of(platform),
+        references=found.references if named else (),
+        indexes=found.indexes,
         annotations=annotations,
-        verify=verify,
-        limits=limits,
     )
 
 
-def read_manifest(
+def _is_schema_1(media_type: str) -> bool:
+    return media_type.startswith("application/vnd.docker.distribution.manifest.v1+")
+
+
+def _failed(found: _Found, error: UnionLayersError) -> ImageRecord:
+    """Give what can be said of a descriptor that cannot be followed."""
+    descriptor = found.descriptor
+    fields = descriptor.value if isinstance(descriptor.value, dict) else {}
+    digest: str | None
+    try:
+        digest = descriptor.at("digest").digest()
+    except DocumentError:
+        digest = None
+    return ImageRecord(
+        layout="oci",
+        kind="index" if str(fields.get("mediaType")) in INDEXES else "image",
+        references=found.references,
+        digest=digest,
+        indexes=found.indexes,
+        error=error,
+    )
+
+
+def _promises(descriptor: Document) -> tuple[str, str]:
+    """Give what a descriptor says of the document itself, beside its digest."""
+    return str(descriptor.value.get("size")), str(descriptor.value.get("data"))
+
+
+def _record(
     store: Store,
-    manifest: Document,
-    raw: bytes,
+    found: _Found,
+    claims: Claims,
+    configs: dict[str, tuple[bytes, Config]],
     *,
-    kind: str,
-    platform: str | None,
-    head: dict[str, Any],
-    annotations: dict[str, str],
     verify: bool,
     limits: Limits,
 ) -> ImageRecord:
-    """Read one manifest and the config that it names."""
-    _check_kind(manifest, "layers", ("manifests", "fsLayers"))
-    config_descriptor = manifest.at("config")
-    if kind == "image" and config_descriptor.at("mediaType").text() not in (*_CONFIGS, None):
-        kind = "artifact"
-    descriptors = manifest.at("layers").items()
-    if len(descriptors) > limits.layers:
-        exceeded("layers", limits.layers, len(descriptors))
-    missing: list[str] = []
-    findings: list[DocumentFinding] = []
-    raw_config: bytes | None = None
-    config = None
-    diff_ids: tuple[str, ...] | None = None
-    if kind != "artifact":
-        raw_config = _blob(store, config_descriptor, verify=verify, limits=limits)
-        if raw_config is None:
-            missing.append(config_descriptor.at("digest").digest())
-        else:
-            member = blob_name(config_descriptor.at("digest").digest())
-            config = read_config(raw_config, member)
-            diff_ids = config.diff_ids
-    if diff_ids is not None and kind == "image" and len(diff_ids) != len(descriptors):
-        raise DocumentError(
-            "the config and the manifest count different layers (case L5)",
-            member=manifest.member,
-            pointer="/layers",
-            expected=len(diff_ids),
-            actual=len(descriptors),
-        )
-    layers: list[LayerRecord] = []
-    for position, descriptor in enumerate(descriptors):
-        layer = _layer(store, descriptor, limits)
-        if diff_ids is not None and position < len(diff_ids):
-            layer = LayerRecord(
-                member=layer.member,
-                digest=layer.digest,
-                size=layer.size,
-                diff_id=diff_ids[position],
-                media_type=layer.media_type,
-                urls=layer.urls,
-                data=layer.data,
+    known = store.resolved(blob_name(claims.digest)) is not None
+    readable = claims.media_type is None or claims.media_type in MANIFESTS
+    manifest: Document | None = None
+    try:
+        if claims.media_type is not None and _is_schema_1(claims.media_type):
+            refuse_schema_1(found.descriptor, "mediaType")
+        raw = None
+        if readable:
+            raw = described_bytes(store, found.descriptor, verify=verify, limits=limits)
+        if raw is not None:
+            manifest = parse_document(raw, blob_name(claims.digest))
+            return read_manifest(
+                store, manifest, raw, claims, configs, verify=verify, limits=limits
             )
-        if layer.member is None and layer.data is None:
-            missing.append(str(layer.digest))
-        layers.append(layer)
-    return ImageRecord(
-        layout="oci",
-        kind=kind,
-        id=None if config is None else config_descriptor.at("digest").digest(),
-        promised_id=None if config is None else config_descriptor.at("digest").digest(),
-        platform=platform or (config.platform if config else None),
-        layers=tuple(layers),
-        missing=tuple(dict.fromkeys(missing)),
-        config=config.document.value if config else {},
-        manifest=manifest.value,
-        raw_config=raw_config,
-        raw_manifest=raw,
-        annotations=annotations,
-        findings=tuple(findings),
-        **head,
-    )
+    except (CorruptError, UnsupportedError, LimitError) as error:
+        if isinstance(error, LimitError) and error.limit in WHOLE:
+            raise
+        return evolve(claims.record(), promised_id=_promised(manifest), error=error)
+    findings = () if known else links_to(store, blob_name(claims.digest))
+    return evolve(claims.record(), missing=() if known else (claims.digest,), findings=findings)
 
 
-def _layer(store: Store, descriptor: Document, limits: Limits) -> LayerRecord:
-    digest = descriptor.at("digest").digest()
-    name = blob_name(digest)
-    present = store.resolved(name) is not None
-    return LayerRecord(
-        member=name if present else None,
-        digest=digest,
-        size=descriptor.at("size").size(),
-        media_type=descriptor.at("mediaType").text(),
-        urls=tuple(url.required_text() for url in descriptor.at("urls").items()),
-        data=None if present else embedded(descriptor, limits),
-    )
+def _promised(manifest: Document | None) -> str | None:
+    """Give the digest of the config that an unreadable manifest names all the same, if any."""
+    config = manifest.value.get("config") if manifest and isinstance(manifest.value, dict) else None
+    digest = config.get("digest") if isinstance(config, dict) else None
+    return digest if is_digest(digest) else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from unionlayers._bytes.source import ByteSource
 
-__all__ = ["OpenFile", "open_buffered"]
+__all__ = ["BufferedFile", "OpenFile", "open_buffered"]
 
 _BUFFER = 64 * 1024
 
@@ -76,15 +76,26 @@ class OpenFile(io.RawIOBase):
         self._check()
 
 
-class _Buffered(io.BufferedReader):
-    """A buffered reader that says its mode, as files do."""
+class BufferedFile(io.BufferedReader):
+    """
+    A buffered reader that says its mode, as files do, and its size.
+
+    Attributes:
+        size: Bytes of the whole file.
+    """
 
     mode = "rb"
+
+    def __init__(
+        self, source: ByteSource, name: str, check: Callable[[], None], buffer_size: int
+    ) -> None:
+        super().__init__(OpenFile(source, name, check), buffer_size=buffer_size)
+        self.size = source.size
 
 
 def open_buffered(
     source: ByteSource, name: str, check: Callable[[], None], buffering: int
-) -> io.BufferedReader:
+) -> BufferedFile:
     """Give a buffered reader over a source; *check* raises if the image was closed."""
     size = buffering if buffering > 1 else _BUFFER
-    return _Buffered(OpenFile(source, name, check), buffer_size=size)
+    return BufferedFile(source, name, check, size)
