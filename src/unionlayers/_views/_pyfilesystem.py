@@ -14,7 +14,7 @@ import sys
 import types
 from collections.abc import Iterator
 
-__all__ = ["errors", "fs"]
+__all__ = ["errors", "fs", "opener_errors"]
 
 
 def _declare_namespace(name: str) -> None:
@@ -57,6 +57,8 @@ import fs.errors as errors  # noqa: E402, PLR0402
 import fs.info  # noqa: E402
 import fs.iotools  # noqa: E402
 import fs.mode  # noqa: E402
+import fs.opener  # noqa: E402
+import fs.opener.errors as opener_errors  # noqa: E402
 import fs.path  # noqa: E402
 import fs.permissions  # noqa: E402
 import fs.subfs  # noqa: E402

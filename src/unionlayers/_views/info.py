@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict
 
 from unionlayers._foundation.names import decode
 from unionlayers._image.image import Image
 from unionlayers._layers.capability import capability_text
 from unionlayers._layers.directory import Node
-from unionlayers._layers.entry import Entry
+from unionlayers._layers.entry import Entry, shown_time_ns
+from unionlayers._layers.status import stat_of
+from unionlayers._layers.supplying import supplying_slot
 from unionlayers._layers.union import Union
 from unionlayers._tar.details import decode_header
 from unionlayers._tar.index import ABSENT, LayerIndex
 from unionlayers._views._pyfilesystem import fs
 
-__all__ = ["Stat", "namespaces_of", "permission_names", "shown_mtime_ns", "stat_of"]
+__all__ = ["namespaces_of", "permission_names"]
 
 _RESOURCE_TYPES = {
     stat.S_IFDIR: 1,
@@ -30,36 +32,8 @@ _RESOURCE_TYPES = {
     stat.S_IFSOCK: 6,
     stat.S_IFLNK: 7,
 }
-_LATEST = (1 << 63) - 1
 _GIGA = 1_000_000_000
-
-
-@frozen
-class Stat:
-    """
-    What ``os.stat`` would say of a path, plus its target and xattrs.
-
-    Attributes:
-        st_mode: Type and permission bits.
-        st_ino: Identity of the inode, equal exactly for names of one inode.
-        st_nlink: Names of the inode that are visible in the view.
-        st_uid: Owner.
-        st_gid: Group.
-        st_size: Bytes.
-        st_mtime: Seconds since the epoch.
-        st_mtime_ns: Nanoseconds since the epoch.
-        st_rdev: Device number, 0 for anything but a device.
-    """
-
-    st_mode: int
-    st_ino: int
-    st_nlink: int
-    st_uid: int
-    st_gid: int
-    st_size: int
-    st_mtime: float
-    st_mtime_ns: int
-    st_rdev: int
+_BASIC = frozenset({"basic"})
 
 
 @lru_cache(maxsize=4096)
@@ -68,55 +42,22 @@ def permission_names(mode: int) -> tuple[str, ...]:
     return tuple(fs.permissions.Permissions(mode=mode).dump())
 
 
-def shown_mtime_ns(union: Union, mtime_ns: int) -> int:
-    """Give a time as runtimes keep it: those before 1970 and after 2262 are 0 (case H7)."""
-    if union.profile.mtime_range == "clamp" and not 0 <= mtime_ns <= _LATEST:
-        return 0
-    return mtime_ns
-
-
-def device_number(device: tuple[int, int]) -> int:
-    """Give major and minor as Linux packs them into 64 bits."""
-    major, minor = device
-    return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
-
-
-def inode_number(union: Union, node: Node) -> int:
-    """Give the identity of a node: its layer in the image and the row of its header there."""
-    if node.parent is None:
-        return 1
-    slot, row = (node.slot, node.row) if node.directory is not None else union.inode(node)
-    return (union.slots[slot].layer + 1) << 32 | (row + 1)
-
-
-def stat_of(union: Union, node: Node, entry: Entry) -> Stat:
-    """Give the stat of a node."""
-    mtime_ns = shown_mtime_ns(union, entry.mtime_ns)
-    return Stat(
-        st_mode=entry.mode,
-        st_ino=inode_number(union, node),
-        st_nlink=union.link_count(node),
-        st_uid=entry.uid,
-        st_gid=entry.gid,
-        st_size=entry.size,
-        st_mtime=mtime_ns / _GIGA,
-        st_mtime_ns=mtime_ns,
-        st_rdev=device_number(entry.device) if entry.device is not None else 0,
-    )
-
-
 def namespaces_of(
     image: Image,
     union: Union,
     node: Node,
-    namespaces: Collection[str],
+    namespaces: frozenset[str],
     owners: Mapping[str, Mapping[int, str]],
 ) -> dict[str, dict[str, Any]]:
     """Give the raw namespaces of a node; unknown ones are left out, as PyFilesystem asks."""
     raw: dict[str, dict[str, Any]] = {
         "basic": {"name": node.name, "is_dir": node.directory is not None}
     }
-    # An error of a hard link belongs to every look at its entry (design of laziness).
+    if not namespaces or namespaces <= _BASIC:
+        # An error of a hard link belongs to every look at its entry; metadata is not asked for.
+        if node.directory is None:
+            union.inode(node)
+        return raw
     entry = union.entry(node)
     if "details" in namespaces:
         raw["details"] = _details(union, entry)
@@ -149,24 +90,20 @@ def _details(union: Union, entry: Entry) -> dict[str, Any]:
     details: dict[str, Any] = {
         "type": _RESOURCE_TYPES.get(entry.type, 0),
         "size": entry.size,
-        "modified": shown_mtime_ns(union, entry.mtime_ns) / _GIGA,
+        "modified": shown_time_ns(union.profile, entry.mtime_ns) / _GIGA,
     }
     if entry.atime_ns is not None:
-        details["accessed"] = shown_mtime_ns(union, entry.atime_ns) / _GIGA
+        details["accessed"] = shown_time_ns(union.profile, entry.atime_ns) / _GIGA
     if entry.ctime_ns is not None:
-        details["metadata_changed"] = shown_mtime_ns(union, entry.ctime_ns) / _GIGA
+        details["metadata_changed"] = shown_time_ns(union.profile, entry.ctime_ns) / _GIGA
     return details
 
 
 def _layer(image: Image, union: Union, node: Node, entry: Entry) -> dict[str, Any]:
-    found = union.supplier(node)
-    # A hard link to a file of a lower layer is a path that the upper layer supplies.
-    slot = found[0] if found is not None and node.directory is not None else node.slot
+    slot = supplying_slot(union, node)
     opaque = False
     if node.directory is not None:
         parts = node.directory.all_parts()
-        if found is None and parts:
-            slot = parts[-1][0]
         opaque = any(
             union.changeset(part_slot).opaque(number)
             for part_slot, number, _ in parts

@@ -1,23 +1,27 @@
-"""`UnionFS.find`: by pattern and type, going down only where the pattern can match."""
+"""`UnionFS.find`: by pattern and metadata, looking only where the pattern can match."""
 
 from __future__ import annotations
 
-import fnmatch
-import re
 import stat
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from unionlayers._layers.directory import Node
+from attrs import frozen
+
+from unionlayers._foundation.names import encode
+from unionlayers._layers.capability import CAPABILITIES, capabilities, capability_text
+from unionlayers._layers.directory import Directory, Node
+from unionlayers._layers.path_pattern import PathPattern, States
 from unionlayers._layers.resolution import resolve
+from unionlayers._layers.union import Union
 from unionlayers._views._pyfilesystem import fs
-from unionlayers._views.errors import translated
+from unionlayers._views.errors import reraise
 from unionlayers.errors import PathError, UnionLayersError
 
 if TYPE_CHECKING:
     from unionlayers._views.union_fs import UnionFS
 
-__all__ = ["find_in"]
+__all__ = ["Wanted", "find_in", "matching"]
 
 _TYPES = {
     "file": (stat.S_IFREG,),
@@ -26,119 +30,150 @@ _TYPES = {
     "device": (stat.S_IFCHR, stat.S_IFBLK),
     "fifo": (stat.S_IFIFO,),
 }
-_WILD = re.compile(r"[*?\[]")
+
+
+@frozen
+class Wanted:
+    """
+    What a node must be, whatever its path.
+
+    Attributes:
+        forms: Type bits, any of them.
+        mode: Permission bits of which any is set, or None.
+        capability: A capability by name, True for any, False for none, or None.
+    """
+
+    forms: frozenset[int]
+    mode: int | None
+    capability: str | bool | None
+
+    @classmethod
+    def of(cls, *, types: Collection[str], mode: int | None, capability: str | bool | None) -> Self:
+        """
+        Check what was asked for.
+
+        Raises:
+            ValueError: Something that no node can be.
+        """
+        unknown = ", ".join(sorted(set(types) - set(_TYPES)))
+        if unknown or isinstance(types, str):
+            raise ValueError(f"types are of {', '.join(_TYPES)}; not {unknown or types!r}")
+        if mode is not None and not 0 < mode <= 0o7777:
+            raise ValueError(f"a mode has permission bits such as 0o4000, not {mode!r}")
+        if isinstance(capability, str) and capability not in CAPABILITIES:
+            raise ValueError(f"capabilities are {', '.join(CAPABILITIES)}; not {capability!r}")
+        forms = frozenset(form for name in types for form in _TYPES[name])
+        return cls(forms, mode, capability)
+
+    def fits(self, union: Union, node: Node) -> bool:
+        """Tell whether a node is wanted; its metadata is looked at only as far as needed."""
+        if union.form(node) not in self.forms:
+            return False
+        if self.mode is None and self.capability is None:
+            return True
+        entry = union.entry(node)
+        if self.mode is not None and not entry.mode & self.mode:
+            return False
+        if self.capability is None:
+            return True
+        value = dict(entry.xattrs).get("security.capability")
+        if isinstance(self.capability, str):
+            return value is not None and self.capability in capabilities(value)
+        return (value is not None and capability_text(value) is not None) is self.capability
 
 
 def find_in(
     view: UnionFS,
     pattern: str | None,
     *,
-    types: Collection[str],
+    wanted: Wanted,
     namespaces: Collection[str],
     order: str,
 ) -> Iterator[tuple[str, Any]]:
     """Give (path, Info) of what matches; see `UnionFS.find`."""
     view.check()
-    unknown = set(types) - set(_TYPES)
-    if unknown or order not in ("path", "storage"):
-        raise ValueError(
-            f"types are of {', '.join(_TYPES)}, and order is path or storage; not "
-            f"{', '.join(sorted(unknown)) or order}"
-        )
-    wanted = {form for name in types for form in _TYPES[name]}
-    prefix, matcher = _compiled(pattern)
-    found = _matching(view, prefix, matcher, wanted)
+    if order not in ("path", "storage"):
+        raise ValueError(f"order is path or storage, not {order!r}")
+    if pattern is None:
+        found = _everything(view, wanted)
+    else:
+        found = matching(view, PathPattern(pattern), wanted)
     if order == "storage":
         found = iter(sorted(found, key=lambda pair: _stored(view, pair[1])))
     return _described(view, found, frozenset({"details", "link", *namespaces}))
 
 
-class _Matcher:
-    """A shell pattern of a path, matched component by component; ``**`` is any number of them."""
-
-    def __init__(self, parts: list[str]) -> None:
-        self._parts = [
-            None if part == "**" else re.compile(fnmatch.translate(part)) for part in parts
-        ]
-
-    def matches(self, path: str) -> bool:
-        """Tell whether the whole path matches; O(components of both)."""
-        reached = {0}
-        for name in path.split("/")[1:]:
-            reached = {
-                after
-                for at in self._opened(reached)
-                if at < len(self._parts)
-                for after in self._taken(at, name)
-            }
-            if not reached:
-                return False
-        return len(self._parts) in self._opened(reached, last=True)
-
-    def _taken(self, at: int, name: str) -> tuple[int, ...]:
-        part = self._parts[at]
-        if part is None:
-            return at, at + 1
-        return (at + 1,) if part.match(name) else ()
-
-    def _opened(self, reached: set[int], *, last: bool = False) -> set[int]:
-        """Add what can follow when ``**`` stands for no component; at the end it never does."""
-        found = set(reached)
-        for at in sorted(reached):
-            while at < len(self._parts) - last and self._parts[at] is None:
-                at += 1
-                found.add(at)
-        return found
-
-
-def _compiled(pattern: str | None) -> tuple[str, _Matcher | None]:
-    """Give the directory that all matches are in, and what the whole path must match."""
-    if pattern is None:
-        return "/", None
-    parts = [part for part in pattern.split("/") if part]
-    literal: list[str] = []
-    while parts[len(literal) :] and not _WILD.search(parts[len(literal)]):
-        literal.append(parts[len(literal)])
-    return "/" + "/".join(literal), _Matcher(parts)
-
-
-def _matching(
-    view: UnionFS, prefix: str, matcher: _Matcher | None, wanted: Collection[int]
-) -> Iterator[tuple[str, Node]]:
+def _everything(view: UnionFS, wanted: Wanted) -> Iterator[tuple[str, Node]]:
     union = view._union
+    # One path is held, and cut on the way up: all on the way together grow with the depth squared.
+    prefix = "/"
+    pending: list[tuple[int, Iterator[Node]]] = []
     try:
-        found = resolve(union, prefix, follow=False).node
+        pending.append((len(prefix), union.root.nodes()))
+        while pending:
+            length, nodes = pending[-1]
+            prefix = prefix[:length]
+            view.check()
+            for node in nodes:
+                path = prefix + node.name
+                if wanted.fits(union, node):
+                    yield path, node
+                if node.directory is not None:
+                    prefix = path + "/"
+                    pending.append((len(prefix), node.directory.nodes()))
+                    break
+            else:
+                pending.pop()
+    except UnionLayersError as error:
+        reraise(error)
+
+
+def matching(view: UnionFS, pattern: PathPattern, wanted: Wanted) -> Iterator[tuple[str, Node]]:
+    """Give path and node of what matches, parents first and in byte order."""
+    union = view._union
+    prefix = "".join(f"/{name}" for name in pattern.prefix)
+    try:
         start = resolve(union, prefix).node.directory
-        if matcher is not None and prefix != "/" and matcher.matches(prefix):
-            form = stat.S_IFDIR if found.directory is not None else union.entry(found).type
-            if form in wanted:
-                yield prefix, found
-            return
     except PathError:
         return
     except UnionLayersError as error:
-        raise translated(error, prefix) from error
-    if start is None:
+        reraise(error, prefix)
+    if start is None or not pattern.goes_on(pattern.start):
         return
-    pending: list[tuple[str, Iterator[Node]]] = [(prefix.rstrip("/"), start.nodes())]
+    prefix += "/"
+    pending: list[tuple[int, States, Iterator[Node]]] = []
     try:
+        first = _candidates(start, pattern, pattern.start)
+        pending.append((len(prefix), pattern.start, first))
         while pending:
-            path, nodes = pending[-1]
+            length, states, nodes = pending[-1]
+            prefix = prefix[:length]
             view.check()
-            node = next(nodes, None)
-            if node is None:
+            for node in nodes:
+                reached = pattern.after(states, node.name)
+                if not reached:
+                    continue
+                path = prefix + node.name
+                if pattern.accepts(reached) and wanted.fits(union, node):
+                    yield path, node
+                inner = node.directory
+                if inner is not None and pattern.goes_on(reached):
+                    prefix = path + "/"
+                    pending.append((len(prefix), reached, _candidates(inner, pattern, reached)))
+                    break
+            else:
                 pending.pop()
-                continue
-            name = f"{path}/{node.name}"
-            if node.directory is not None:
-                pending.append((name, node.directory.nodes()))
-            if matcher is not None and not matcher.matches(name):
-                continue
-            form = stat.S_IFDIR if node.directory is not None else union.entry(node).type
-            if form in wanted:
-                yield name, node
     except UnionLayersError as error:
-        raise translated(error) from error
+        reraise(error)
+
+
+def _candidates(directory: Directory, pattern: PathPattern, states: States) -> Iterator[Node]:
+    """Give the nodes that can match: those of the names that the pattern has, or all."""
+    names = pattern.only(states)
+    if names is None:
+        return directory.nodes()
+    found = (directory.lookup(name) for name in sorted(names, key=encode))
+    return (node for node in found if node is not None)
 
 
 def _stored(view: UnionFS, node: Node) -> tuple[int, int]:
@@ -151,8 +186,10 @@ def _stored(view: UnionFS, node: Node) -> tuple[int, int]:
 def _described(
     view: UnionFS, found: Iterator[tuple[str, Node]], names: frozenset[str]
 ) -> Iterator[tuple[str, Any]]:
+    make = fs.info.Info
     for path, node in found:
         try:
-            yield path, fs.info.Info(view._raw(node, names))
+            info = make(view._raw(node, names))
         except UnionLayersError as error:
-            raise translated(error, path) from error
+            reraise(error, path)
+        yield path, info

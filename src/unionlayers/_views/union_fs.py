@@ -2,58 +2,30 @@
 
 from __future__ import annotations
 
-import errno
-import threading
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import islice
-from typing import Any, BinaryIO, Literal, Self
+import os
+from collections.abc import Collection, Iterator
+from typing import Any, Literal, Self
 
 from attrs import frozen
 
-from unionlayers._bytes.source import ByteSource
+from unionlayers._bytes.spool import SpoolFolder
 from unionlayers._codec.forward import Progress
 from unionlayers._foundation.limits import Limits
-from unionlayers._image.content import content_of
+from unionlayers._image.exported import ByteSink, Exported
 from unionlayers._image.image import Image, LayerChoice
-from unionlayers._image.open_file import open_buffered
-from unionlayers._image.opening import Source, open_image
-from unionlayers._layers.directory import Node
+from unionlayers._image.opening import open_image
+from unionlayers._image.sniffing import Source
+from unionlayers._image.stored_layers import IndexChoice
 from unionlayers._layers.finding import Finding
 from unionlayers._layers.profile import Profile
-from unionlayers._layers.resolution import Link, Resolution, resolve
+from unionlayers._layers.resolution import Link, resolve
 from unionlayers._layers.stack_findings import stack_findings
-from unionlayers._views._pyfilesystem import errors as fs_errors
-from unionlayers._views._pyfilesystem import fs
-from unionlayers._views.errors import (
-    FilesystemClosed,
-    ResourceReadOnly,
-    translated,
-)
-from unionlayers._views.info import Stat, namespaces_of, stat_of
-from unionlayers._views.owners import read_owners
-from unionlayers._views.read_only import ReadOnlyFS
-from unionlayers._views.walker import UnionWalker
-from unionlayers.errors import (
-    ClosedError,
-    PathError,
-    PathNotADirectoryError,
-    UnionLayersError,
-)
+from unionlayers._layers.status import Stat, stat_of
+from unionlayers._views.errors import NoURL, translating
+from unionlayers._views.reading import ReadingFS
+from unionlayers._views.view_url import url_of
 
 __all__ = ["RealPath", "UnionFS"]
-
-_META: dict[str, str | int | bool | None] = {
-    "case_insensitive": False,
-    "invalid_path_chars": "\0",
-    "max_path_length": None,
-    "network": False,
-    "read_only": True,
-    "supports_rename": False,
-    "thread_safe": True,
-    "unicode_paths": True,
-    "virtual": False,
-}
 
 
 @frozen
@@ -70,16 +42,7 @@ class RealPath:
     links: tuple[Link, ...]
 
 
-@contextmanager
-def _translating(path: str) -> Iterator[None]:
-    """Turn errors of the core into those that PyFilesystem users catch."""
-    try:
-        yield
-    except UnionLayersError as error:
-        raise translated(error, path) from error
-
-
-class UnionFS(ReadOnlyFS):
+class UnionFS(ReadingFS):
     """
     A read-only filesystem over a stack of layers.
 
@@ -103,8 +66,7 @@ class UnionFS(ReadOnlyFS):
         True
     """
 
-    _meta = _META
-    walker_class = UnionWalker
+    _shown_as = "Files"
 
     def __init__(
         self,
@@ -118,8 +80,9 @@ class UnionFS(ReadOnlyFS):
         missing: Literal["error", "skip"] = "error",
         verify: bool = True,
         limits: Limits | None = None,
-        index_store: object = None,
+        index_store: IndexChoice = None,
         progress: Progress | None = None,
+        spool: SpoolFolder = None,
     ) -> None:
         image = open_image(
             source,
@@ -132,6 +95,7 @@ class UnionFS(ReadOnlyFS):
             limits=limits,
             index_store=index_store,
             progress=progress,
+            spool=spool,
         )
         try:
             self._setup(image, layers, None, owns=True)
@@ -149,148 +113,11 @@ class UnionFS(ReadOnlyFS):
     def _setup(
         self, image: Image, layers: LayerChoice, profile: Profile | str | None, *, owns: bool
     ) -> None:
-        super().__init__()
-        self._image = image
+        chosen = tuple(layer.index for layer in image.chosen(layers))
+        ReadingFS.__init__(self, image, image.union(chosen, profile))
         self._owns = owns
-        self._chosen = tuple(layer.index for layer in image.chosen(layers))
+        self._chosen = chosen
         self._profile = profile
-        self._union = image.union(self._chosen, profile)
-        self._owners: Mapping[str, Mapping[int, str]] | None = None
-        self._owners_lock = threading.Lock()
-
-    # -- what PyFilesystem asks for ---------------------------------------------------------------
-
-    def getinfo(self, path: str, namespaces: Collection[str] | None = None) -> Any:
-        """
-        Describe a path; a link at the end is not followed.
-
-        Args:
-            path: A path.
-            namespaces: Any of details, access, link, stat, xattr, capability, layer, tar.
-
-        Raises:
-            fs.errors.ResourceNotFound: Nothing is there.
-        """
-        with _translating(path):
-            node = self._find(path, follow=False).node
-            return fs.info.Info(self._raw(node, _names(namespaces)))
-
-    def listdir(self, path: str) -> list[str]:
-        """
-        Give the names in a directory, in byte order; a link to a directory is followed.
-
-        Raises:
-            fs.errors.DirectoryExpected: Something else is there.
-            fs.errors.ResourceNotFound: Nothing is there.
-        """
-        with _translating(path):
-            directory = self._find(path, follow=True).node.directory
-            if directory is None:
-                raise PathNotADirectoryError("not a directory", path=path)
-            return directory.names()
-
-    def scandir(
-        self,
-        path: str,
-        namespaces: Collection[str] | None = None,
-        page: tuple[int, int] | None = None,
-    ) -> Iterator[Any]:
-        """
-        Give an ``Info`` for each name in a directory, in byte order; links are not followed.
-
-        Raises:
-            fs.errors.DirectoryExpected: Something else is there.
-            fs.errors.ResourceNotFound: Nothing is there.
-        """
-        with _translating(path):
-            directory = self._find(path, follow=True).node.directory
-            if directory is None:
-                raise PathNotADirectoryError("not a directory", path=path)
-            nodes = directory.nodes()
-        found = self._scan(nodes, _names(namespaces))
-        return islice(found, *page) if page is not None else found
-
-    def _scan(self, nodes: Iterator[Node], names: frozenset[str]) -> Iterator[Any]:
-        make = fs.info.Info
-        try:
-            for node in nodes:
-                self.check()
-                yield make(self._raw(node, names))
-        except UnionLayersError as error:
-            raise translated(error) from error
-
-    def openbin(
-        self,
-        path: str,
-        mode: str = "r",
-        buffering: int = -1,
-        **options: Any,  # noqa: ARG002 - the signature is PyFilesystem's
-    ) -> BinaryIO:
-        """
-        Open a regular file for reading; a link to one is followed.
-
-        Raises:
-            fs.errors.ResourceReadOnly: The mode asks for more than reading.
-            fs.errors.FileExpected: A directory, device or FIFO is there.
-            fs.errors.ResourceNotFound: Nothing is there, or a dangling link.
-        """
-        opened = fs.mode.Mode(mode)
-        opened.validate_bin()
-        self.check()
-        if opened.writing:
-            raise ResourceReadOnly("an image is read-only", path=path)
-        source = self._content(path)
-        return open_buffered(source, path, self._check_source, buffering)
-
-    def opendir(self, path: str, factory: Any = None) -> Any:
-        """
-        Give a directory as a filesystem of its own; a link to one is followed.
-
-        Raises:
-            fs.errors.DirectoryExpected: Something else is there.
-            fs.errors.ResourceNotFound: Nothing is there.
-        """
-        with _translating(path):
-            if self._find(path, follow=True).node.directory is None:
-                raise PathNotADirectoryError("not a directory", path=path)
-        return (factory or self.subfs_class or fs.subfs.SubFS)(self, path)
-
-    # -- quick answers ----------------------------------------------------------------------------
-
-    def exists(self, path: str) -> bool:
-        """Tell whether a path leads to something, links followed."""
-        return self._lookup(path) is not None
-
-    def isdir(self, path: str) -> bool:
-        """Tell whether a path leads to a directory, links followed."""
-        node = self._lookup(path)
-        return node is not None and node.directory is not None
-
-    def isfile(self, path: str) -> bool:
-        """Tell whether a path leads to anything but a directory, links followed."""
-        node = self._lookup(path)
-        return node is not None and node.directory is None
-
-    def islink(self, path: str) -> bool:
-        """
-        Tell whether a path itself is a symbolic link.
-
-        Raises:
-            fs.errors.ResourceNotFound: Nothing is there.
-        """
-        with _translating(path):
-            return self._union.entry(self._find(path, follow=False).node).target is not None
-
-    def getsize(self, path: str) -> int:
-        """Give the bytes of what a path leads to, links followed."""
-        with _translating(path):
-            return self._union.entry(self._find(path, follow=True).node).size
-
-    def readbytes(self, path: str) -> bytes:
-        """Read a whole file; a link to one is followed."""
-        with _translating(path):
-            source = self._content(path)
-            return source.pread(0, source.size)
 
     # -- beyond PyFilesystem ----------------------------------------------------------------------
 
@@ -303,7 +130,7 @@ class UnionFS(ReadOnlyFS):
     def findings(self) -> tuple[Finding, ...]:
         """What is odd about this stack under its profile; indexes what is missing."""
         self.check()
-        with _translating("/"):
+        with translating("/"):
             return stack_findings(self._union)
 
     def stat(self, path: str, *, follow: bool = True) -> Stat:
@@ -313,8 +140,8 @@ class UnionFS(ReadOnlyFS):
         Raises:
             fs.errors.ResourceNotFound: Nothing is there.
         """
-        with _translating(path):
-            node = self._find(path, follow=follow).node
+        with translating(path):
+            node = self._node(path, follow=follow)
             return stat_of(self._union, node, self._union.entry(node))
 
     def realpath(self, path: str) -> RealPath:
@@ -325,8 +152,8 @@ class UnionFS(ReadOnlyFS):
             fs.errors.ResourceNotFound: A link dangles.
             fs.errors.ResourceInvalid: Links lead in a circle.
         """
-        with _translating(path):
-            found = self._find(path, follow=True)
+        with translating(path):
+            found = resolve(self._union, self._path(path))
             return RealPath(found.node.path, found.links)
 
     def find(
@@ -336,27 +163,144 @@ class UnionFS(ReadOnlyFS):
         types: Collection[str] = ("file",),
         namespaces: Collection[str] = (),
         order: Literal["path", "storage"] = "path",
+        mode: int | None = None,
+        capability: str | bool | None = None,
     ) -> Iterator[tuple[str, Any]]:
         """
-        Give (path, Info) of what matches, without following links.
+        Give (path, Info) of what matches, without following links that are met on the way down.
+
+        A pattern is matched against the whole path, component by component, with upper and lower
+        case told apart.  ``*`` is any characters of one component, ``?`` one of them, ``[a-z]``
+        and ``[!a-z]`` one that is, or is not, in the set; a name that starts with a dot is like
+        any other.  ``**`` as a component is any number of components, none too; as the last one
+        it is at least one.  Everything else stands for itself: braces and backslashes too, and
+        ``[*]`` is a star.  Slashes at the start and at the end say nothing.  The part before the
+        first wildcard is a path like any other, in which links are followed.
 
         Args:
-            pattern: Shell pattern of the whole path; ``**`` matches any number of directories;
-                None matches everything.
+            pattern: The pattern; None matches everything.
             types: Any of file, directory, symlink, device, fifo.
             namespaces: What each ``Info`` holds beside basic, details and link.
             order: ``"path"``: parents first, byte order; ``"storage"``: as the layers store them,
                 so that reading each file as it comes decompresses every layer once.
+            mode: Permission bits of which any must be set: ``0o6000`` finds setuid and setgid.
+            capability: True: what has file capabilities; False: what has none; a text such as
+                ``"cap_net_raw"``: what has that one, permitted or inheritable.
 
         Raises:
-            ValueError: An unknown type or order.
+            ValueError: An unknown type, order or capability, a mode without permission bits, or a
+                pattern with ``..``.
 
         Cost:
-            The directories below the part of the pattern that has no wildcard.
-        """
-        from unionlayers._views.union_find import find_in
+            Only directories in which a name can match are looked at, and those of which the
+            pattern names the next component are not listed.
 
-        return find_in(self, pattern, types=types, namespaces=namespaces, order=order)
+        Source:
+            ``fnmatch`` of the standard library for one component; ``find -perm /mode`` for modes.
+
+        Example:
+            >>> from unionlayers import UnionFS
+            >>> with UnionFS("examples/demo-image/ledger.oci.tar") as view:
+            ...     [path for path, _ in view.find("usr/**", mode=0o6000)]
+            ['/usr/bin/su']
+        """
+        from unionlayers._views.union_find import Wanted, find_in
+
+        wanted = Wanted.of(types=types, mode=mode, capability=capability)
+        return find_in(self, pattern, wanted=wanted, namespaces=namespaces, order=order)
+
+    def export(
+        self,
+        destination: str | os.PathLike[str] | ByteSink,
+        *,
+        form: Literal["tar", "folder"] | None = None,
+        path: str = "/",
+        pattern: str | Collection[str] | None = None,
+        walker: Any = None,
+        links: Literal["inside", "refuse", "skip", "keep"] = "inside",
+        owners: bool = False,
+        setuid: bool = False,
+        xattrs: bool = False,
+        devices: bool = False,
+        names: bool = False,
+        progress: Progress | None = None,
+    ) -> Exported:
+        """
+        Write what the view shows into a tar, or into a folder on the host.
+
+        A **tar** holds all of it: every type, owners, modes, times to the nanosecond, extended
+        attributes and file capabilities, hard links, names as bytes.  It is the same for the same
+        tree, however its layers are cut and compressed.  Sparse files come with their holes
+        written out.
+
+        A **folder** holds what is safe to have: nothing in it leads out of it, is a device, or
+        runs with another user's rights, unless that is asked for; nothing is written through a
+        link.  What is in it belongs to the user, with permissions and times as in the image.
+
+        Of a choice, everything has its whole path, and comes with the directories on the way.
+        After an error nothing is left at a path; a stream has a tar without an end.
+
+        Args:
+            destination: A path that ends with ``.tar``, or a binary file object: a tar.  Any other
+                path: a folder, which must be empty or not exist.
+            form: ``"tar"`` or ``"folder"``, whatever the path ends with.
+            path: Only this directory with all that is in it, or only this file.
+            pattern: Only what matches one pattern, or one of several, as `find` takes them.
+            walker: Only what this walker of PyFilesystem yields below *path*, such as
+                ``RegularFiles()``; directories are among it.
+            links: What a folder gets of symbolic links.  ``"inside"``: an absolute one becomes a
+                relative one that leads to the same place in the folder; one that climbs above the
+                root is refused.  ``"refuse"``: both are.  ``"skip"``: both are left out.
+                ``"keep"``: all have their text as it is, and may lead anywhere.
+            owners: A folder has the owners of the image too, for which it takes root.
+            setuid: A folder has the bits setuid and setgid too.
+            xattrs: A folder has the extended attributes too, capabilities among them.
+            devices: A folder has devices, for which it takes root, and FIFOs too.
+            names: A tar has the names of users and groups too, from the view's own
+                ``/etc/passwd`` and ``/etc/group``; tools prefer them to the numbers.
+            progress: Is told bytes of content done, bytes in all, and ``"export"``.
+
+        Raises:
+            DestinationExistsError: The destination exists, or is a folder that is not empty.
+            ExportError: A link leads out, or the host cannot have an entry as it should be.
+            LimitError: More than ``Limits.layer_bytes`` of content.
+            OSError: The destination cannot be written.
+            ValueError: Options that exclude each other.
+
+        Cost:
+            At a path each layer is decompressed once, as contents are written in storage order;
+            a file object gets them in path order.  Memory for each name, and a MiB of content.
+
+        Spec:
+            POSIX.1-2017, pax.
+
+        Example:
+            >>> import io
+            >>> from unionlayers import UnionFS
+            >>> tar = io.BytesIO()
+            >>> with UnionFS("examples/demo-image/ledger.oci.tar") as view:
+            ...     view.export(tar, pattern="etc/*-release").entries
+            3
+        """
+        from unionlayers._views.union_export import Choice, export_of
+
+        choice = Choice.of(path=path, pattern=pattern, walker=walker)
+        exported: Exported = export_of(
+            self,
+            choice,
+            destination,
+            names=names,
+            options={
+                "form": form,
+                "links": links,
+                "owners": owners,
+                "setuid": setuid,
+                "xattrs": xattrs,
+                "devices": devices,
+                "progress": progress,
+            },
+        )
+        return exported
 
     def __enter__(self) -> Self:
         """Give the view itself."""
@@ -369,9 +313,19 @@ class UnionFS(ReadOnlyFS):
         super().close()
 
     def geturl(self, path: str, purpose: str = "download") -> str:
-        """Raise ``NoURL``: a view is no place that can be downloaded from."""
-        self.validatepath(path)
-        raise fs_errors.NoURL(path, purpose)
+        """
+        Give the URL under which ``fs.open_fs`` finds the path, for the purpose ``"fs"`` only.
+
+        A directory opens as a filesystem of its own.  `Limits` are no part of a URL.
+
+        Raises:
+            fs.errors.NoURL: The purpose is another one, or the image was opened from something
+                that no URL names: a file object, a list of layer tars, a `Profile` of your own.
+        """
+        clean = self.validatepath(path)
+        if purpose != "fs":
+            raise NoURL.of("a view is no place to download from", path, purpose)
+        return str(url_of(self._image, self._chosen, self._profile, clean))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what opens it again; the source must be a path."""
@@ -385,64 +339,9 @@ class UnionFS(ReadOnlyFS):
         """Show the source and the layers."""
         return f"UnionFS({self._image.label!r}, layers={list(self._chosen)})"
 
-    # -- inside -----------------------------------------------------------------------------------
-
-    def check(self) -> None:
-        """Raise ``FilesystemClosed`` if the view or its image was closed."""
-        if self._closed or self._image.closed:
-            raise FilesystemClosed("the filesystem was closed")
-
-    def _path(self, path: str) -> str:
-        """Normalise a path lexically; clean ones take the short way."""
-        self.check()
-        if not isinstance(path, str) or "\0" in path or "//" in path or "." in path:
-            return self.validatepath(path)
-        return path
-
-    def _find(self, path: str, *, follow: bool) -> Resolution:
-        clean = self._path(path)
-        return resolve(self._union, clean.rstrip("/"), follow=follow)
-
-    def _lookup(self, path: str) -> Node | None:
-        try:
-            return self._find(path, follow=True).node
-        except PathError as error:
-            if error.errno in _ABSENT:
-                return None
-            raise translated(error, path) from error
-        except UnionLayersError as error:
-            raise translated(error, path) from error
-
-    def _content(self, path: str) -> ByteSource:
-        with _translating(path):
-            node = self._find(path, follow=True).node
-            return content_of(self._image, self._union, node, path)
-
-    def _check_source(self) -> None:
-        if self._image.closed:
-            raise ClosedError("the image was closed")
-
-    def _raw(self, node: Node, names: frozenset[str]) -> dict[str, dict[str, Any]]:
-        owners = self._known_owners() if "access" in names else _NOBODY
-        return namespaces_of(self._image, self._union, node, names, owners)
-
-    def _known_owners(self) -> Mapping[str, Mapping[int, str]]:
-        if self._owners is None:
-            with self._owners_lock:
-                self._owners = self._owners or read_owners(self._image, self._union)
-        return self._owners
-
 
 def _opened_again(image: Image, layers: tuple[int, ...], profile: Profile | str | None) -> UnionFS:
     """Open a view again where a pickle is loaded; the image is its own there."""
     view = UnionFS.over(image, layers, profile)
     view._owns = True
     return view
-
-
-def _names(namespaces: Collection[str] | None) -> frozenset[str]:
-    return frozenset(namespaces or ())
-
-
-_NOBODY: Mapping[str, Mapping[int, str]] = {"user": {}, "group": {}}
-_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)

@@ -1,0 +1,1 @@
+"""What is demanded of an image, and the plugin that brings it to pytest."""

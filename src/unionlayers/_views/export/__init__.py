@@ -1,0 +1,1 @@
+"""A view written to the host: as a tar, or as a folder."""

@@ -1,0 +1,1 @@
+"""An image as a directory of the host, by FUSE."""
