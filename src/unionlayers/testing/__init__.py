@@ -15,6 +15,8 @@ Example:
 
 from unionlayers.testing.compression import (
     CODECS,
+    SHAPES,
+    Shape,
     chunks,
     compress,
     gzip_member,
@@ -32,6 +34,7 @@ from unionlayers.testing.description import (
     LayerDescription,
     RawDescriptor,
     foreign_layer,
+    stored_layer,
 )
 from unionlayers.testing.entries import (
     block_device,
@@ -72,6 +75,7 @@ from unionlayers.testing.layer import layer, windows_layer
 __all__ = [
     "CODECS",
     "FORMS",
+    "SHAPES",
     "Attestation",
     "Damage",
     "Entry",
@@ -81,6 +85,7 @@ __all__ = [
     "IndexDescription",
     "LayerDescription",
     "RawDescriptor",
+    "Shape",
     "Sparse",
     "base256",
     "block_device",
@@ -114,6 +119,7 @@ __all__ = [
     "skopeo_dir",
     "skopeo_docker_archive",
     "sparse_file",
+    "stored_layer",
     "symlink",
     "whiteout",
     "windows_layer",

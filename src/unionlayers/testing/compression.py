@@ -13,10 +13,15 @@ import lzma
 import struct
 import sys
 import zlib
-from types import ModuleType
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, ModuleType
+
+from attrs import frozen
 
 __all__ = [
     "CODECS",
+    "SHAPES",
+    "Shape",
     "chunks",
     "compress",
     "gzip_member",
@@ -179,6 +184,73 @@ def skippable_frame(payload: bytes = b"", *, nibble: int = 0) -> bytes:
         '5a2a4d180100000078'
     """
     return struct.pack("<LL", 0x184D2A50 | nibble, len(payload)) + payload
+
+
+@frozen
+class Shape:
+    """
+    A way to store a layer that its codec allows and common tools do not take.
+
+    Attributes:
+        codec: One of `CODECS`.
+        write: Gives the stored bytes of a layer.
+    """
+
+    codec: str
+    write: Callable[[bytes], bytes]
+
+
+def _gzip_members(data: bytes) -> bytes:
+    return gzip_members(b"", *chunks(data, 700), b"")
+
+
+def _gzip_header(data: bytes) -> bytes:
+    extra = b"AP\2\0\0\0"
+    return gzip_member(
+        data, level=0, mtime=1, name=b"layer.tar", comment=b"odd", extra=extra, header_crc=True
+    )
+
+
+def _zstd_frames(data: bytes) -> bytes:
+    return zstd_frames(*chunks(data, 5000), b"")
+
+
+def _zstd_skippable(data: bytes) -> bytes:
+    frames = [skippable_frame(b"a table", nibble=14)]
+    for number, part in enumerate(chunks(data, 3000)):
+        frames += [zstd_frame(part, checksum=bool(number % 2)), skippable_frame()]
+    return b"".join(frames)
+
+
+def _zstd_unsized(data: bytes) -> bytes:
+    return zstd_frame(data, level=19, content_size=False)
+
+
+def _xz_streams(data: bytes) -> bytes:
+    return b"".join(compress(part, "xz") for part in chunks(data, 9000))
+
+
+def _bzip2_streams(data: bytes) -> bytes:
+    return b"".join(compress(part, "bzip2") for part in chunks(data, 90_000))
+
+
+SHAPES: Mapping[str, Shape] = MappingProxyType(
+    {
+        "gzip-members": Shape("gzip", _gzip_members),
+        "gzip-header": Shape("gzip", _gzip_header),
+        "zstd-frames": Shape("zstd", _zstd_frames),
+        "zstd-skippable": Shape("zstd", _zstd_skippable),
+        "zstd-unsized": Shape("zstd", _zstd_unsized),
+        "xz-streams": Shape("xz", _xz_streams),
+        "bzip2-streams": Shape("bzip2", _bzip2_streams),
+    }
+)
+"""
+The rarer shapes of a compressed layer by name.
+
+Members, frames or streams in a row, empty ones among them; a gzip header with every optional field,
+over blocks that are stored; zstd frames without data, and without a size.
+"""
 
 
 def _zstd() -> ModuleType:

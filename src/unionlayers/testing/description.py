@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import in_, optional
 
-from unionlayers.testing.compression import CODECS
+from unionlayers.testing.compression import CODECS, SHAPES
 from unionlayers.testing.entry import Entry, texts
 from unionlayers.testing.layer import layer
 
@@ -27,6 +27,7 @@ __all__ = [
     "LayerDescription",
     "RawDescriptor",
     "foreign_layer",
+    "stored_layer",
 ]
 
 EPOCH = "1970-01-01T00:00:00Z"
@@ -234,3 +235,28 @@ def foreign_layer(data: bytes, *urls: str, schema: str = "docker") -> LayerDescr
         else "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
     )
     return LayerDescription(data, codec="gzip", media_type=media_type, urls=urls, absent=True)
+
+
+def stored_layer(given: LayerLike, storage: str) -> LayerDescription:
+    """
+    Describe a layer that is stored in one certain way.
+
+    Args:
+        given: A sequence of entries, the bytes of a tar, or a description to be stored otherwise.
+        storage: A name of `CODECS` or `SHAPES`.
+
+    Raises:
+        ValueError: There is no such way.
+
+    Example:
+        >>> from unionlayers.testing import file
+        >>> stored_layer([file("a")], "zstd-skippable").stored[:4].hex()
+        '5e2a4d18'
+    """
+    described = _layer(given)
+    if storage in CODECS:
+        return evolve(described, codec=storage, stored=None)
+    if storage not in SHAPES:
+        raise ValueError(f"storage is one of {', '.join((*CODECS, *SHAPES))}, not {storage!r}")
+    shape = SHAPES[storage]
+    return evolve(described, codec=shape.codec, stored=shape.write(described.data))

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from unionlayers.testing.compression import CODECS, SHAPES
 from unionlayers.testing.damage import Damage
 from unionlayers.testing.description import ImageDescription, LayerLike
 from unionlayers.testing.form import FORMS, WHOLE, write_image
 from unionlayers.testing.oci import Described
 
-__all__ = ["ImageBuilder", "image_builder", "image_form"]
+__all__ = ["ImageBuilder", "image_builder", "image_form", "layer_storage"]
 
 
 class ImageBuilder:
@@ -82,3 +83,10 @@ def image_form(request: pytest.FixtureRequest) -> str:
     """Give the name of every form in turn, so that a test runs once for each."""
     form: str = request.param
     return form
+
+
+@pytest.fixture(params=[*CODECS, *SHAPES])
+def layer_storage(request: pytest.FixtureRequest) -> str:
+    """Give every way to store a layer in turn, for `unionlayers.testing.stored_layer`."""
+    storage: str = request.param
+    return storage
