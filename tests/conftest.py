@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
+import signal
 
 import pytest
 from hypothesis import settings
 
 __all__ = [
+    "pytest_collection_finish",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_report_header",
@@ -26,7 +29,11 @@ settings.load_profile("campaign" if CAMPAIGN else "bounded")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let hypothesis draw from the seed that the head of the report names."""
+    """Draw from the seed of the report, use no store of a user, and let interrupts in."""
+    os.environ.pop("UNIONLAYERS_CACHE", None)
+    # A shell that runs this in the background ignores SIGINT, and so would every child of a test.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(SEED)
 
@@ -44,6 +51,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("campaign"):
             item.add_marker(pytest.mark.skip(reason="campaign: run by `make campaign`"))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the tests that look for leaks a walk over all that pytest itself holds.
+
+    Ten thousand items make each full collection ten times as long, and each fork too.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ PACKAGE = "unionlayers"
 ROOT = Path(__file__).resolve().parent.parent / "src" / PACKAGE
 
 # From the lowest up; a module may import its own stratum and those before it.
-STRATA = ("_foundation", "_bytes", "_codec", "_tar", "_layers", "_image", "_views")
+STRATA = ("_foundation", "_bytes", "_codec", "_tar", "_layers", "_image", "_views", "_cli")
 FOUNDATION_MODULES = {"errors"}
 # The public face: it re-exports, and nothing inside may import it.
 FACE = {"", "__main__"}
@@ -21,6 +21,7 @@ FACE = {"", "__main__"}
 BUILDERS = "testing"
 
 ONLY_IMPORTER_OF_FS = "_views._pyfilesystem"
+ONLY_IMPORTER_OF_FSSPEC = "_views.fsspec._fsspec"
 LONGEST_MODULE = 450
 FORBIDDEN_NAMES = {
     "utils",
@@ -35,6 +36,8 @@ FORBIDDEN_NAMES = {
 }
 # What ``Image.fs`` and ``Image.path`` give is named in annotations, for the type checker alone.
 TYPES_FROM_ABOVE = {("_image", "_views")}
+# What only the command line imports, which is its extra.
+ONLY_FOR_THE_COMMAND_LINE = {"click", "platformdirs", "rich"}
 # Costly or optional: a module imports them inside the function that needs them, or not at all.
 NEVER_AT_IMPORT = {"numpy", "pandas", "pkg_resources", "setuptools", "tarfile"}
 
@@ -138,6 +141,12 @@ def faults(module: str, imported: Import) -> Iterator[str]:
     top = imported.name.split(".", maxsplit=1)[0]
     if top == "fs" and module != ONLY_IMPORTER_OF_FS:
         yield "imports fs"
+    if top == "fsspec" and module != ONLY_IMPORTER_OF_FSSPEC:
+        yield "imports fsspec"
+    if top in ONLY_FOR_THE_COMMAND_LINE and module.split(".", maxsplit=1)[0] != "_cli":
+        yield f"imports {top}"
+    if top == "rich" and imported.at_import:
+        yield "imports rich at import"
     if top in NEVER_AT_IMPORT and imported.at_import:
         yield f"imports {top} at import"
     if top != PACKAGE:
@@ -161,7 +170,7 @@ def faults(module: str, imported: Import) -> Iterator[str]:
         if not (imported.for_types and rooms in TYPES_FROM_ABOVE):
             yield f"imports {target} from a stratum above"
     elif (
-        own == other == len(STRATA) - 1
+        own == other == STRATA.index("_views")
         and view_of(module) != view_of(target)
         and target != ONLY_IMPORTER_OF_FS
         and not shared_stand_in(module, target)
@@ -179,10 +188,13 @@ PYFILESYSTEM_VIEW = {
     "_pyfilesystem",
     "errors",
     "info",
-    "owners",
-    "union_find",
+    "opener",
     "read_only",
+    "reading",
+    "union_export",
+    "union_find",
     "union_fs",
+    "view_url",
     "walker",
 }
 
@@ -238,6 +250,13 @@ PLANTED = {
     },
     "a second module imports fs": {"_views.fuse": HEADER + "from fs.base import FS\n"},
     "a module imports fs inside a function": {"_image.image": HEADER + "def f():\n    import fs\n"},
+    "a second module imports fsspec": {"_views.fsspec.tree": HEADER + "import fsspec\n"},
+    "a view imports the command line": {
+        "_views.mount": HEADER + "import unionlayers._cli.entry\n",
+        "_cli.entry": HEADER,
+    },
+    "a view imports click": {"_views.mount": HEADER + "def f():\n    import click\n"},
+    "the command line imports rich at import": {"_cli.tree": HEADER + "import rich.table\n"},
     "one view imports another": {
         "_views.fuse": HEADER + "from unionlayers._views.path import x\n",
         "_views.path": HEADER,

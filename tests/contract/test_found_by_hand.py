@@ -17,6 +17,7 @@ import unionlayers
 from unionlayers import (
     DigestMismatchError,
     DocumentError,
+    LayerError,
     TarError,
     UnionFS,
     UnsupportedError,
@@ -31,6 +32,7 @@ from unionlayers.testing import (
     hardlink,
     layer,
     oci_archive,
+    raw,
     symlink,
 )
 
@@ -214,3 +216,39 @@ def test_a_thousand_names_of_one_inode_are_counted_once(monkeypatch: pytest.Monk
         found: list[Any] = list(shown.scandir("/", ["stat"]))
     assert {info.raw["stat"]["st_nlink"] for info in found} == {1000}
     assert len(counted) == 1
+
+
+def test_a_hard_link_through_a_file_of_a_lower_layer_has_no_target() -> None:
+    with view([file("a", b"x")], [hardlink("b", "a/y")]) as shown:
+        with pytest.raises(LayerError, match="does not exist"):
+            shown.getinfo("/b", ["stat"])
+        assert shown.readbytes("/a") == b"x"
+        assert [finding.code for finding in shown.findings] == ["HARDLINK_MISSING"]
+
+
+def test_findings_tell_an_implied_directory_over_a_hard_link_to_nothing() -> None:
+    with view([hardlink("a", "nowhere")], [file("a/b", b"")]) as shown:
+        codes = sorted(finding.code for finding in shown.findings)
+        assert codes == ["HARDLINK_MISSING", "IMPLIED_OVER_FILE"]
+
+
+def test_a_hard_link_through_a_hard_link_to_nothing_has_no_target_either() -> None:
+    with view([hardlink("a", "nowhere")], [hardlink("b", "a/y")]) as shown:
+        codes = [finding.code for finding in shown.findings]
+        assert codes == ["HARDLINK_MISSING", "HARDLINK_MISSING"]
+
+
+def test_a_hard_link_into_a_layer_that_cannot_be_read_raises_what_is_wrong_with_it() -> None:
+    with view([raw(b"\1" * 512)], [hardlink("b", "a")]) as shown:
+        for _ in range(2):
+            with pytest.raises(TarError):
+                shown.getinfo("/b", ["stat"])
+
+
+def test_a_hard_link_to_a_file_in_the_directory_that_it_replaces_is_refused() -> None:
+    # umoci, GNU tar and containerd take the directory away first, and then find no target.
+    with (
+        view([directory("a"), file("a/b", b"x")], [hardlink("a", "a/b")]) as shown,
+        pytest.raises(LayerError, match="to itself"),
+    ):
+        shown.listdir("/")

@@ -533,7 +533,10 @@ def test_layers_are_chosen_by_slice_index_or_predicate_in_the_order_of_the_stack
 
 @pytest.mark.parametrize("choice", [[4], [-5], [0, 99]])
 def test_a_layer_out_of_range_is_an_index_error(choice: list[int]) -> None:
-    with layered(*[[file(f"f{n}")] for n in range(4)]) as image, pytest.raises(IndexError):
+    with (
+        layered(*[[file(f"f{n}")] for n in range(4)]) as image,
+        pytest.raises(IndexError, match=f"no layer {choice[-1]}: the image has 4 layers"),
+    ):
         image.fs(choice)
 
 
@@ -748,14 +751,22 @@ def test_errors_are_those_of_pyfilesystem_ours_and_the_builtin_and_pickle(
         assert isinstance(error, kind)
     assert error.path
     assert error.errno == ours.errno_default
+    assert error.__cause__ is not error
     again: Any = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert (str(again), again.path, again.errno) == (str(error), error.path, error.errno)
 
 
-def test_a_component_that_is_a_file_is_a_path_that_is_not_there(view: UnionFS) -> None:
-    with pytest.raises((fs.errors.ResourceNotFound, fs.errors.DirectoryExpected)):
-        view.getinfo("/etc/conf/x")
+@pytest.mark.parametrize("path", ["/etc/conf/x", "/etc/conf/x/y", "/link/x"])
+def test_a_component_that_is_a_file_is_a_path_that_is_not_there(view: UnionFS, path: str) -> None:
+    for ask in (view.getinfo, view.listdir, view.openbin, view.readbytes, view.stat, view.scandir):
+        with pytest.raises(fs.errors.ResourceNotFound) as caught:
+            ask(path)
+        refused: Any = caught.value
+        assert unionlayers.PathNotADirectoryError in type(refused).__mro__
+        assert (refused.path, refused.errno) == (path, errno.ENOTDIR)
+        assert type(pickle.loads(pickle.dumps(refused))) is type(refused)
+    assert not view.exists(path)
 
 
 @pytest.mark.parametrize("path", ["/a\0b", "\0", "/etc/\0"])
@@ -771,8 +782,12 @@ def test_the_error_of_a_path_with_nul_is_ours_too(view: UnionFS) -> None:
 
 
 def test_a_path_that_climbs_out_is_refused_by_pyfilesystem(view: UnionFS) -> None:
-    with pytest.raises(fs.errors.IllegalBackReference):
-        view.getinfo("/../etc")
+    for ask in (view.getinfo, view.listdir, view.openbin, view.stat, view.exists):
+        with pytest.raises(fs.errors.IllegalBackReference) as caught:
+            ask("/../etc")
+        assert unionlayers.InvalidPathError in type(caught.value).__mro__
+        again: Any = pickle.loads(pickle.dumps(caught.value))
+        assert (type(again), again.path) == (type(caught.value), "/../etc")
 
 
 def test_paths_are_normalised(view: UnionFS) -> None:
@@ -807,6 +822,14 @@ MUTATIONS: dict[str, Callable[[UnionFS], Any]] = {
     "copy": lambda v: v.copy("/etc/conf", "/new"),
     "copydir": lambda v: v.copydir("/etc", "/new", create=True),
     "move": lambda v: v.move("/etc/conf", "/new"),
+    "copy over what is there": lambda v: v.copy("/etc/conf", "/etc/passwd"),
+    "copydir without create": lambda v: v.copydir("/etc", "/new"),
+    "move over what is there": lambda v: v.move("/etc/conf", "/etc/passwd"),
+    "movedir without create": lambda v: v.movedir("/etc", "/new"),
+    "glob remove": lambda v: v.glob("**/conf").remove(),
+    "makedir of what is there": lambda v: v.makedir("/etc", recreate=True),
+    "removetree of all": lambda v: v.removetree("/"),
+    "create over what is there": lambda v: v.create("/etc/conf", wipe=True),
     "movedir": lambda v: v.movedir("/etc", "/new", create=True),
 }
 
@@ -823,15 +846,17 @@ def test_whatever_changes_a_filesystem_is_refused(view: UnionFS, name: str) -> N
 
 def test_there_is_no_path_on_the_host_and_no_url(view: UnionFS) -> None:
     assert not view.hassyspath("/etc/conf")
-    with pytest.raises(fs.errors.NoSysPath):
+    with pytest.raises(fs.errors.NoSysPath) as caught:
         view.getsyspath("/etc/conf")
+    assert unionlayers.PathError in type(caught.value).__mro__
     with pytest.raises(fs.errors.NoURL):
         view.geturl("/etc/conf")
 
 
 def test_an_unknown_hash_is_unsupported(view: UnionFS) -> None:
-    with pytest.raises(fs.errors.UnsupportedHash):
+    with pytest.raises(fs.errors.UnsupportedHash) as caught:
         view.hash("/etc/conf", "rot13")
+    assert isinstance(caught.value, unionlayers.UnsupportedError)
     assert view.hash("/etc/conf", "md5") == "1cb251ec0d568de6a929b520c4aed8d1"
 
 
@@ -870,6 +895,33 @@ def test_an_open_file_seeks_reads_and_tells_as_any_other() -> None:
         opened.seek(0)
         assert opened.read() == data
         assert opened.read(1) == b""
+
+
+def test_a_file_is_iterated_over_although_nothing_keeps_it(view: UnionFS) -> None:
+    lines = list(view.open("/etc/passwd", "rb"))
+    assert len(lines) == 3
+    assert list(view.open("/etc/passwd")) == [line.decode() for line in lines]
+
+
+def test_text_is_opened_as_python_opens_it() -> None:
+    content = "naïve\r\nline\n".encode("latin-1")
+    with layered([file("a", content)]) as image:
+        view = image.fs()
+        with view.open("/a", encoding="latin-1") as opened:
+            assert isinstance(opened, io.TextIOWrapper)
+            assert (opened.mode, opened.name, opened.encoding) == ("r", "/a", "latin-1")
+            assert opened.read() == "naïve\r\nline\n"
+        with view.open("/a", "rt", encoding="latin-1", newline=None) as opened:
+            assert opened.readlines() == ["naïve\n", "line\n"]
+        with view.open("/a", errors="replace") as opened:
+            assert "\ufffd" in opened.read()
+        with view.open("/a") as opened, pytest.raises(UnicodeDecodeError):
+            opened.read()
+        with view.open("/a", "rb") as opened:
+            assert isinstance(opened, io.BufferedReader)
+        for mode in ("", "q", "rbt", "b"):
+            with pytest.raises(ValueError, match="mode"):
+                view.open("/a", mode)
 
 
 def peak_of(path: Path, ask: Callable[[Image], None]) -> int:

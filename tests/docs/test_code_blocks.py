@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(pycon|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Pages that are about an extra.
+EXTRAS = {"fsspec.md": "fsspec", "notebook.md": "pandas"}
 OPTIONS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
 
 
@@ -23,6 +26,9 @@ def with_blocks() -> list[Path]:
 @pytest.mark.parametrize("page", with_blocks(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_blocks_of_the_page_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page run one after the other, and share their names."""
+    extra = EXTRAS.get(page.name)
+    if extra is not None and find_spec(extra) is None:
+        pytest.skip(f"{extra} is not installed")
     monkeypatch.chdir(ROOT)
     text = page.read_text(encoding="utf-8")
     names: dict[str, Any] = {"__name__": "__page__"}

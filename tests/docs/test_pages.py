@@ -19,7 +19,8 @@ def test_every_public_name_is_in_the_reference() -> None:
     text = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\.\. auto\w+:: unionlayers\.(\w+)$", text, re.MULTILINE))
     assert sorted(set(unionlayers.__all__) - documented - set(errors.__all__)) == []
-    assert sorted(documented - set(unionlayers.__all__)) == []
+    # What needs an extra is public, and no star import asks for it.
+    assert sorted(documented - set(unionlayers.__all__)) == ["LayersFileSystem"]
 
 
 def test_every_error_is_at_the_top_level_and_in_the_drawing() -> None:
@@ -29,7 +30,8 @@ def test_every_error_is_at_the_top_level_and_in_the_drawing() -> None:
 
 
 def test_the_table_of_limits_is_that_of_the_class() -> None:
-    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    # Behind this heading stands what real images need.
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8").partition("\n### How")[0]
     rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", text, re.MULTILINE)
     expected = {field.name: field.default for field in attrs.fields(Limits)}
     assert {name: int(value.replace(",", "")) for name, value in rows} == expected

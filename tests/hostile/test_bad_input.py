@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,7 @@ def test_a_lone_layer_tar_says_to_give_a_list(tmp_path: Path) -> None:
     path.write_bytes(layer(*BASE))
     error = same_error_twice(lambda: open_image(path), UnknownFormatError)
     assert "list" in error.hint
-    assert "etc/base" in error.candidates
+    assert "etc" in error.candidates
     with open_image([path]) as image:
         assert image.fs().readtext("/etc/base") == "base"
 
@@ -406,8 +405,7 @@ def test_several_images_and_no_reference_lists_the_candidates(make: Any) -> None
     error = same_error_twice(lambda: opened(archive), AmbiguousImageError)
     assert issubclass(type(error), LookupError)
     assert len(error.candidates) == 2
-    for tag in ("app:1", "app:one", "app:2"):
-        assert any(tag in candidate for candidate in error.candidates)
+    assert error.candidates == ("app:1", "app:2")
     assert "reference" in error.hint
     with opened(archive, reference="app:2") as image:
         assert image.fs().listdir("/") == ["opt"]
@@ -449,8 +447,8 @@ PLATFORMS = IndexDescription(
 
 def test_several_platforms_and_none_asked_for_lists_them_and_never_takes_the_hosts() -> None:
     error = same_error_twice(lambda: opened(oci_archive(PLATFORMS)), AmbiguousImageError)
-    assert any("linux/amd64" in candidate for candidate in error.candidates)
-    assert any("linux/arm64" in candidate for candidate in error.candidates)
+    assert "linux/amd64" in error.hint
+    assert "linux/arm64" in error.hint
 
 
 @pytest.mark.parametrize("platform", ["linux/s390x", "windows/amd64", "linux/riscv64"])
@@ -469,7 +467,6 @@ BROKEN_JSON: dict[str, bytes] = {
     "empty": b"",
     "cut off": b'{"a": [1, 2',
     "no JSON": b"<xml/>",
-    "not UTF-8": b'{"a": "\xff"}',
     "a number": b"7",
     "null": b"null",
     "NaN": b'{"schemaVersion": NaN}',
@@ -493,17 +490,19 @@ def test_a_damaged_document_is_named(make: Any, role: str, name: str) -> None:
     assert error.member
 
 
-@pytest.mark.parametrize("role", ["manifest", "config", "index.json"])
-def test_a_key_that_stands_twice_is_refused(role: str) -> None:
+@pytest.mark.parametrize(
+    ("role", "key"), [("manifest", "layers"), ("config", "rootfs"), ("index.json", "manifests")]
+)
+def test_a_key_that_stands_twice_is_refused_where_it_is_read(role: str, key: str) -> None:
     def twice(document: Any) -> bytes:
         text = json.dumps(document)
-        key = next(iter(document))
         return f'{{"{key}": 1, {text[1:]}'.encode()
 
     archive = oci_archive(TWO, damage=Damage(edits={role: twice}))
     error = same_error_twice(lambda: opened(archive), DocumentError)
     assert error.member
-    assert re.search(r"twice|duplicate", str(error))
+    assert error.pointer == f"/{key}"
+    assert "twice" in str(error)
 
 
 def test_keys_that_stand_twice_in_the_manifest_of_docker_are_refused() -> None:
@@ -709,7 +708,7 @@ def test_a_limit_names_its_field_bound_and_value_and_how_to_lift_it(name: str) -
     limits, make = LIMITS[name]
     archive = make()
     error = same_error_twice(lambda: everything(archive, limits), LimitError)
-    assert error.member == f"Limits.{name}"
+    assert error.limit == name
     assert error.expected == getattr(limits, name)
     assert error.actual > error.expected
     assert f"Limits({name}=" in error.hint
@@ -740,7 +739,7 @@ def test_the_limits_of_long_names(name: str) -> None:
     path = "/".join("d" * 201) if name == "depth" else "d/" + "a" * 301
     archive = docker_archive(ImageDescription([[file(path)], TOP]))
     error = same_error_twice(lambda: everything(archive, limits), LimitError)
-    assert error.member == f"Limits.{name}"
+    assert error.limit == name
     everything(archive, Limits())
 
 
@@ -751,7 +750,7 @@ def test_the_limit_of_expansion_stops_a_bomb_and_names_its_field() -> None:
     del tar
     with opened(archive, limits=Limits(expansion=100)) as image:
         error = same_error_twice(lambda: image.fs().getsize("/zeros"), LimitError)
-        assert error.member == "Limits.expansion"
+        assert error.limit == "expansion"
         assert error.layer == 1
         assert image.layers[0].fs().readtext("/opt/top") == "top"
 

@@ -39,7 +39,11 @@ def describe(root: str) -> list[dict[str, object]]:
     facts = []
     for path in paths:
         full = os.path.join(root, path)
-        found = os.lstat(full)
+        try:
+            found = os.lstat(full)
+        except FileNotFoundError:
+            # Overlayfs lists the whiteouts in a directory that it does not merge (case A3).
+            continue
         kind = KINDS[stat.S_IFMT(found.st_mode)]
         fact: dict[str, object] = {
             "path": path,

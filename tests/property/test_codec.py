@@ -18,15 +18,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unionlayers._bytes.memory import MemorySource
+from unionlayers._codec.checkpoint import Checkpoint, CheckpointLog
+from unionlayers._codec.decoders import new_decoder
 from unionlayers._codec.engines import zstd
 from unionlayers._codec.forward import open_forward
+from unionlayers._codec.intake import Intake
 from unionlayers._codec.page_cache import PageCache
-from unionlayers._codec.random_access import open_random
+from unionlayers._codec.random_access import RandomSource, open_random
 from unionlayers._codec.sniff import sniff
 from unionlayers._foundation.limits import Limits
 from unionlayers.errors import UnionLayersError
 
 LIMITS = Limits()
+
+
+class Plain(bytes):
+    """Bytes that hypothesis tells by their number: it warns of a repr of megabytes."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes: {self[:16].hex(' ')}>"
 
 
 @st.composite
@@ -44,7 +54,7 @@ def plain_bytes(draw: st.DrawFn, largest: int = 600_000) -> bytes:
                 parts.append(chance.randbytes(size))
             case "run":
                 parts.append(chance.randbytes(chance.randint(1, 3)) * (size // 2))
-    return b"".join(parts)
+    return Plain(b"".join(parts))
 
 
 def commands(*lines: str) -> st.SearchStrategy[Callable[[bytes], bytes]]:
@@ -80,7 +90,7 @@ def by_isal(level: int) -> Callable[[bytes], bytes]:
 
 
 def by_zstd(
-    level: int, window: int, checksum: int, known_size: int, flush: bool
+    level: int, window: int, checksum: int, known_size: int, flush: bool, piece: int
 ) -> Callable[[bytes], bytes]:
     def compress(data: bytes) -> bytes:
         parameter = zstd.CompressionParameter
@@ -92,8 +102,9 @@ def by_zstd(
         }
         compressor = zstd.ZstdCompressor(options=options)
         parts = []
-        for at in range(0, len(data), 90_000):
-            parts.append(compressor.compress(data[at : at + 90_000]))
+        # Short blocks too: only they reach far back before themselves in a small window.
+        for at in range(0, len(data), piece):
+            parts.append(compressor.compress(data[at : at + piece]))
             if flush:
                 parts.append(compressor.flush(compressor.FLUSH_BLOCK))
         return b"".join([*parts, compressor.flush()])
@@ -114,13 +125,23 @@ GZIP = st.one_of(
 GZIP_TOOLS = commands("gzip -c", "pigz -c", "pigz -c -b 128 -p 2 -9", "gzip -c -1")
 ZSTD = st.builds(
     by_zstd,
-    st.sampled_from([-5, 1, 3, 9, 13]),
+    st.sampled_from([-5, 1, 3, 9, 13, 19]),
     st.integers(10, 21),
     st.integers(0, 1),
     st.integers(0, 1),
     st.booleans(),
+    st.sampled_from([3_000, 20_000, 90_000]),
 )
-ZSTD_TOOLS = commands("zstd -c -q", "zstd -c -q --long=20 -9", "zstd -c -q -T2 --no-check")
+ZSTD_TOOLS = commands(
+    "zstd -c -q",
+    "zstd -c -q --long=20 -9",
+    "zstd -c -q --long=24 -3",
+    "zstd -c -q -T2 --no-check",
+    "zstd -c -q --fast=5 --zstd=wlog=12",
+    "zstd -c -q -1 --zstd=wlog=15",
+    "zstd -c -q -19 --zstd=wlog=14",
+    "pzstd -c -q -p 2",
+)
 OTHERS = st.sampled_from([bz2.compress, lzma.compress, lambda data: lzma.compress(data, preset=0)])
 
 
@@ -136,12 +157,14 @@ def holds(blob: bytes, plain: bytes, spacing: int | None, seed: int) -> None:
             parts.append(part)
         stream.drain()
         assert b"".join(parts) == plain
-    for checkpoints in (stream.checkpoints, ()):
+    made: tuple[Checkpoint, ...] = ()
+    for checkpoints in (stream.checkpoints, (), None):
         source = open_random(
             MemorySource(blob),
             codec,
             size=len(plain),
-            checkpoints=checkpoints,
+            # At last those that reading has made, which is what an index store keeps.
+            checkpoints=made if checkpoints is None else checkpoints,
             pages=PageCache(max_bytes=chance.choice([1, 1 << 20]), max_decoders=2),
             limits=LIMITS,
             checkpoint_spacing=spacing,
@@ -150,7 +173,26 @@ def holds(blob: bytes, plain: bytes, spacing: int | None, seed: int) -> None:
             offset = chance.randrange(len(plain) + 1)
             length = chance.choice([1, 512, 10_000, 300_000])
             assert source.pread(offset, length) == plain[offset : offset + length]
+        assert isinstance(source, RandomSource)
+        made = source.checkpoints
         source.close()
+    verified(blob, codec, plain, made)
+
+
+def verified(blob: bytes, codec: str, plain: bytes, made: tuple[Checkpoint, ...]) -> None:
+    """Assert that every checkpoint gives all that follows it."""
+    for point in made:
+        decoder = new_decoder(
+            codec,
+            Intake(MemorySource(blob), point.bit_offset // 8),
+            LIMITS,
+            CheckpointLog(None),
+            point,
+        )
+        parts = []
+        while part := decoder.some(1 << 20):
+            parts.append(part)
+        assert b"".join(parts) == plain[point.offset :]
 
 
 @given(st.lists(st.tuples(GZIP, plain_bytes()), min_size=1, max_size=3), st.integers(0, 1 << 30))
@@ -186,12 +228,13 @@ def test_zstd_of_any_settings(
         if chance.random() < 0.3:
             blob += b"\x53\x2a\x4d\x18\x05\0\0\0hello"
         blob += compress(data)
-    holds(blob, b"".join(data for _, data in frames), 100_000, seed)
+    spacing = chance.choice([None, 2_000, 20_000, 100_000])
+    holds(blob, b"".join(data for _, data in frames), spacing, seed)
 
 
 @given(ZSTD_TOOLS, plain_bytes(2_000_000), st.integers(0, 1 << 30))
 def test_zstd_of_any_tool(compress: Callable[[bytes], bytes], plain: bytes, seed: int) -> None:
-    holds(compress(plain), plain, 100_000, seed)
+    holds(compress(plain), plain, 30_000, seed)
 
 
 @given(st.lists(st.tuples(OTHERS, plain_bytes(60_000)), min_size=1, max_size=1), st.integers(0, 99))

@@ -89,6 +89,9 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
             node = upper.get(target) or (lower[target] if seen(target) else None)
             if node is None or node["type"] == "dir" or f"{path}/".startswith(f"{target}/"):
                 continue
+            if target.startswith(f"{path}/"):
+                # In place of the directory its target is in: the semantics table's (case E10).
+                continue
             if node["type"] == "link" or not imply(path):
                 continue
             entry = hardlink(path, target, mode=node["mode"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -13,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from index_ways import same_by_all_ways
 
+from unionlayers._bytes.memory import MemorySource
+from unionlayers._codec.forward import open_forward
 from unionlayers._foundation.limits import Limits
 from unionlayers._tar.entry import TarEntry
 from unionlayers._tar.reader import TarReader
@@ -26,24 +30,6 @@ GIGA = 1_000_000_000
 UNSET = -62_135_596_800 * GIGA
 
 Answer = dict[str, Any]
-
-
-class Stream:
-    """The bytes of an archive, once."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.position = 0
-
-    def take(self, length: int, /) -> bytes:
-        part = self._data[self.position : self.position + length]
-        self.position += len(part)
-        return part
-
-    def skip(self, length: int, /) -> int:
-        skipped = min(length, len(self._data) - self.position)
-        self.position += skipped
-        return skipped
 
 
 def moment(nanoseconds: int | None) -> tuple[int, int] | None:
@@ -69,7 +55,7 @@ def content_sum(data: bytes, entry: TarEntry) -> int | None:
 
 def ours(data: bytes, limits: Limits) -> Answer:
     """Give what our reader reads, in the words of the Go program."""
-    reader = TarReader(Stream(data), limits)
+    reader = TarReader(open_forward(MemorySource(data), "identity", limits=limits), limits)
     answer: Answer = {"entries": [], "error": None}
     try:
         for entry in reader:
@@ -176,6 +162,8 @@ def agree(go: GoTar) -> Callable[..., str]:
     """Compare the two readers on one archive; tell how it went."""
 
     def compare(data: bytes, limits: Limits | None = None) -> str:
+        # Whatever is compared here is also indexed in all ways that there are to index a layer.
+        same_by_all_ways(data, limits or Limits(), random.Random(len(data)))
         theirs = go.read(data)
         mine = ours(data, limits or Limits())
         case = explained(theirs, mine)
@@ -197,3 +185,45 @@ def agree(go: GoTar) -> Callable[..., str]:
         return "refused" if theirs["error"] else "read"
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What GNU tar writes of one folder in each of its formats."""
+    if shutil.which("tar") is None:
+        pytest.skip("tar is not installed")
+    folder = tmp_path_factory.mktemp("written")
+    (folder / "dir").mkdir()
+    (folder / "dir" / "plain").write_bytes(b"text\n" * 200)
+    (folder / "dir" / ("long" * 40)).write_bytes(b"")
+    (folder / "dir" / "größe").write_bytes(b"1")
+    (folder / "link").symlink_to("dir/" + "target" * 20)
+    (folder / "hard").hardlink_to(folder / "dir" / "plain")
+    os.mkfifo(folder / "fifo")
+    with (folder / "holes").open("wb") as file:
+        for at in range(1, 14, 2):
+            file.seek(at * 8192)
+            file.write(b"data" * 1024)
+        file.truncate(130_000)
+    os.utime(folder / "dir" / "plain", ns=(1_500_000_000_123_456_789, -1_500_000_000))
+    options = {
+        "v7": ["--format=v7", "--exclude=long*"],
+        "oldgnu": ["--format=oldgnu"],
+        "gnu": ["--format=gnu"],
+        "gnu sparse": ["--format=gnu", "--sparse"],
+        "oldgnu sparse": ["--format=oldgnu", "--sparse"],
+        "gnu incremental": ["--format=gnu", "--incremental"],
+        "ustar": ["--format=ustar", "--exclude=long*", "--exclude=link"],
+        "pax": ["--format=pax"],
+        "pax sparse 0.0": ["--format=pax", "--sparse", "--sparse-version=0.0"],
+        "pax sparse 0.1": ["--format=pax", "--sparse", "--sparse-version=0.1"],
+        "pax sparse 1.0": ["--format=pax", "--sparse", "--sparse-version=1.0"],
+        "pax global": ["--format=pax", "--pax-option=globexthdr.name=g,comment=hello"],
+    }
+    out = {}
+    for name, words in options.items():
+        command = ["tar", "--blocking-factor=1", *words, "-cf", "-", "."]
+        run = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+        if run.stdout:
+            out[name] = run.stdout
+    return out

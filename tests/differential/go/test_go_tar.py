@@ -10,8 +10,6 @@ import bz2
 import gzip
 import os
 import random
-import shutil
-import subprocess
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +19,7 @@ import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tar_damage import mend, with_damage
 
 from unionlayers.testing import Sparse, entry, layer, pax_record, sparse_file
 from unionlayers.testing.header import header_block
@@ -366,14 +365,6 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
     return bytes(out)
 
 
-def mend(data: bytearray) -> None:
-    """Give every block that could be a header the checksum it should have."""
-    for at in range(0, len(data) - 511, 512):
-        if data[at + 148 : at + 155].strip(b"01234567 \0") == b"" and any(data[at : at + 512]):
-            data[at + 148 : at + 156] = b" " * 8
-            data[at + 148 : at + 156] = b"%06o\0 " % sum(data[at : at + 512])
-
-
 ARCHIVES = st.builds(
     lambda pieces, end: b"".join(pieces) + end, st.lists(PIECES, min_size=1, max_size=4), ENDS
 )
@@ -402,48 +393,6 @@ def test_archives_out_of_odd_pieces_with_damage(data: bytes, agree: Agree) -> No
 # -- archives of other writers, with damage ------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What GNU tar writes of one folder in each of its formats."""
-    if shutil.which("tar") is None:
-        pytest.skip("tar is not installed")
-    folder = tmp_path_factory.mktemp("written")
-    (folder / "dir").mkdir()
-    (folder / "dir" / "plain").write_bytes(b"text\n" * 200)
-    (folder / "dir" / ("long" * 40)).write_bytes(b"")
-    (folder / "dir" / "größe").write_bytes(b"1")
-    (folder / "link").symlink_to("dir/" + "target" * 20)
-    (folder / "hard").hardlink_to(folder / "dir" / "plain")
-    os.mkfifo(folder / "fifo")
-    with (folder / "holes").open("wb") as file:
-        for at in range(1, 14, 2):
-            file.seek(at * 8192)
-            file.write(b"data" * 1024)
-        file.truncate(130_000)
-    os.utime(folder / "dir" / "plain", ns=(1_500_000_000_123_456_789, -1_500_000_000))
-    options = {
-        "v7": ["--format=v7", "--exclude=long*"],
-        "oldgnu": ["--format=oldgnu"],
-        "gnu": ["--format=gnu"],
-        "gnu sparse": ["--format=gnu", "--sparse"],
-        "oldgnu sparse": ["--format=oldgnu", "--sparse"],
-        "gnu incremental": ["--format=gnu", "--incremental"],
-        "ustar": ["--format=ustar", "--exclude=long*", "--exclude=link"],
-        "pax": ["--format=pax"],
-        "pax sparse 0.0": ["--format=pax", "--sparse", "--sparse-version=0.0"],
-        "pax sparse 0.1": ["--format=pax", "--sparse", "--sparse-version=0.1"],
-        "pax sparse 1.0": ["--format=pax", "--sparse", "--sparse-version=1.0"],
-        "pax global": ["--format=pax", "--pax-option=globexthdr.name=g,comment=hello"],
-    }
-    out = {}
-    for name, words in options.items():
-        command = ["tar", "--blocking-factor=1", *words, "-cf", "-", "."]
-        run = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-        if run.stdout:
-            out[name] = run.stdout
-    return out
-
-
 def test_what_gnu_tar_writes_in_every_format(written: dict[str, bytes], agree: Agree) -> None:
     results = {name: agree(data) for name, data in written.items()}
     assert set(results.values()) == {"read"}, results
@@ -460,22 +409,6 @@ def test_what_gnu_tar_writes_with_random_damage(
         seen[agree(with_damage(chance.choice(archives), chance))] += 1
     assert seen["read"]
     assert seen["refused"]
-
-
-def with_damage(data: bytes, chance: random.Random) -> bytes:
-    """Flip bytes in blocks that look like headers or maps rather than in content."""
-    out = bytearray(data)
-    blocks = [at for at in range(0, len(out), 512) if out[at + 257 : at + 262] == b"ustar"]
-    blocks = blocks or [0]
-    for _ in range(chance.randint(1, 5)):
-        block = chance.choice(blocks) + chance.choice((0, 0, 0, 512))
-        at = min(block + chance.choice((*range(100, 160), chance.randrange(512))), len(out) - 1)
-        out[at] = chance.choice((0, 32, 48, 49, 53, 55, 56, 120, 255, chance.randrange(256)))
-    if chance.random() < 0.7:
-        mend(out)
-    if chance.random() < 0.2:
-        del out[chance.randrange(len(out)) :]
-    return bytes(out)
 
 
 # -- real layers -----------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ class TestFileSource:
         os.mkfifo(tmp_path / "p")
         with pytest.raises(UnseekableSourceError) as caught:
             FileSource(tmp_path / "p")
-        assert "Copy it into a file" in str(caught.value)
+        assert "spool=True" in str(caught.value)
 
     def test_a_missing_file_is_the_builtin_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
@@ -188,7 +188,7 @@ class TestStreamSource:
         with (
             open(read, "rb") as stream,
             open(write, "wb"),
-            pytest.raises(UnseekableSourceError, match="Spool it first"),
+            pytest.raises(UnseekableSourceError, match="spool=True"),
         ):
             StreamSource(stream)
 

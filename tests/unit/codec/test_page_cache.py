@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from unionlayers._codec.page_cache import PageCache
+from unionlayers._codec.page_cache import PageCache, shared_pages
 
 
 def decoder(offset: int, weight: int = 10) -> Any:
@@ -90,3 +90,19 @@ def test_a_dropped_stream_leaves_nothing_and_takes_nothing_more() -> None:
     assert cache.page(one, 1) is None
     assert cache.page(two, 0) == b"page"
     assert cache.held_bytes == 14
+
+
+def test_a_process_has_one_cache_and_a_child_another() -> None:
+    assert shared_pages() is shared_pages()
+    assert shared_pages().max_bytes == 64 << 20
+
+
+def test_an_abandoned_stream_is_dropped_with_the_next_use() -> None:
+    cache = PageCache()
+    stream, other = cache.register(), cache.register()
+    cache.add_page(stream, 0, b"a")
+    cache.abandon(stream)
+    cache.add_page(other, 0, b"b")
+    assert cache.page(stream, 0) is None
+    assert cache.page(other, 0) == b"b"
+    assert cache.held_bytes == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import gc
 import gzip
 import lzma
 import os
@@ -251,6 +252,18 @@ class TestCost:
             tracemalloc.stop()
         assert peak < 6 << 20
         source.close()
+
+
+def test_a_source_that_is_dropped_without_being_closed_leaves_nothing_behind() -> None:
+    cache = PageCache()
+    for codec in ("gzip", "zstd", "xz", "bzip2"):
+        source = opened(codec, cache)
+        source.pread(len(PLAIN) - 10, 10)
+        assert cache.held_bytes
+        del source
+        gc.collect()
+        cache.drop(cache.register())
+        assert cache.held_bytes == 0
 
 
 class TestSpill:

@@ -107,7 +107,7 @@ def test_the_place_of_a_wrong_value_is_a_json_pointer() -> None:
         document.at("a/b").items()[0].at("~").text()
     assert caught.value.pointer == "/a~1b/0/~0"
     assert caught.value.member == "config"
-    assert caught.value.actual == "int"
+    assert caught.value.actual == "a number '7'"
 
 
 @pytest.mark.parametrize("value", [b"true", b"-1", b"1.5", b'"7"', b"[]"])

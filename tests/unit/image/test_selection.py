@@ -184,3 +184,80 @@ def test_of_several_variants_the_nearest_is_taken() -> None:
     assert names_in(archive, platform="linux/arm/v8") == ["v7"]
     with pytest.raises(ImageNotFoundError):
         open_image(io.BytesIO(archive), platform="linux/arm/v4")
+
+
+def test_with_an_equals_sign_no_other_variant_serves() -> None:
+    index = IndexDescription(
+        [
+            ImageDescription([[file(f"v{number}")]], architecture="arm", variant=f"v{number}")
+            for number in (5, 6)
+        ]
+    )
+    archive = oci_archive(index)
+    assert names_in(archive, platform="linux/arm/v7") == ["v6"]
+    assert names_in(archive, platform="=linux/arm/v6") == ["v6"]
+    with pytest.raises(ImageNotFoundError) as caught:
+        open_image(io.BytesIO(archive), platform="=linux/arm/v7")
+    assert "without the =" in str(caught.value.hint)
+
+
+def test_exact_platforms_know_what_a_platform_has_anyway() -> None:
+    archive = oci_archive(ImageDescription([[file("a")]], architecture="arm64", variant="v8"))
+    for platform in ("=linux/arm64", "=linux/arm64/v8", "=linux/aarch64"):
+        assert names_in(archive, platform=platform) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [("app:11", "app:1"), ("ap:1", "app:1"), ("example.org/app:one", "example.org/team/app:one")],
+)
+@pytest.mark.parametrize("make", ARCHIVES)
+def test_a_reference_that_is_nearly_right_brings_the_right_one(
+    make: Any, asked: str, meant: str
+) -> None:
+    with pytest.raises(ImageNotFoundError) as caught:
+        open_image(io.BytesIO(make(ONE, TWO)), reference=asked)
+    assert meant in str(caught.value.hint)
+    assert caught.value.actual == asked
+
+
+def test_a_prefix_of_several_digests_is_ambiguous_with_all_of_them() -> None:
+    many = [ImageDescription([[file(f"{number}")]]) for number in range(500)]
+    archive = oci_archive(*many)
+    owners: dict[str, set[str]] = {}
+    for item in list_images(io.BytesIO(archive)):
+        for digest in (str(item.digest), str(item.id)):
+            owners.setdefault(digest[:11], set()).add(str(item.digest))
+    prefix, owned = next((prefix, owned) for prefix, owned in owners.items() if len(owned) > 1)
+    for reference in (prefix, prefix.removeprefix("sha256:")):
+        with pytest.raises(AmbiguousImageError) as caught:
+            open_image(io.BytesIO(archive), reference=reference)
+        assert all(digest in str(caught.value.candidates) for digest in owned)
+
+
+def test_a_prefix_of_the_digest_of_an_index_means_its_images() -> None:
+    subject = ImageDescription([[file("real")]])
+    archive = oci_archive(IndexDescription([subject, Attestation(subject)]))
+    with open_image(io.BytesIO(archive)) as image:
+        (digest,) = image.record.indexes
+    for reference in (digest, digest[:20], digest[7:30]):
+        assert names_in(archive, reference=reference) == ["real"]
+
+
+def test_one_image_for_two_platforms_is_listed_once() -> None:
+    one = ImageDescription([[file("a")]], platform={"os": "linux", "architecture": "amd64"})
+    two = ImageDescription([[file("a")]], platform={"os": "linux", "architecture": "386"})
+    archive = oci_archive(IndexDescription([one, two]))
+    assert len(list_images(io.BytesIO(archive))) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"reference": 5}, {"platform": 5}, {"limits": 3}])
+def test_arguments_of_another_type_are_named(wrong: Any) -> None:
+    ((name, _),) = wrong.items()
+    with pytest.raises(TypeError, match=f"^{name} is of the type"):
+        open_image(io.BytesIO(docker_archive(ImageDescription())), **wrong)
+
+
+def test_limits_of_another_type_are_named_by_the_list_too() -> None:
+    with pytest.raises(TypeError, match=r"^limits is of the type Limits"):
+        list_images(io.BytesIO(docker_archive(ImageDescription())), limits=3)  # type: ignore[arg-type]

@@ -114,8 +114,8 @@ def test_a_link_is_told_from_what_it_leads_to(image: Image) -> None:
     assert path.is_symlink()
     assert path.is_file()
     assert path.readlink() == "/etc/passwd"
-    assert path.stat().size == 5
-    assert path.lstat().size == len("/etc/passwd")
+    assert path.stat().st_size == 5
+    assert path.lstat().st_size == len("/etc/passwd")
     assert not image.path("/dangling").exists()
     assert image.path("/dangling").is_symlink()
     assert image.path("/loop").is_symlink()

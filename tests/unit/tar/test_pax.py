@@ -86,7 +86,7 @@ def test_the_limit_on_records_lets_the_bound_itself_pass() -> None:
     assert len(read_records(body, Limits(pax_records=5))) == 5
     with pytest.raises(LimitError) as caught:
         read_records(body, Limits(pax_records=4))
-    assert (caught.value.member, caught.value.expected) == ("Limits.pax_records", 4)
+    assert (caught.value.limit, caught.value.expected) == ("pax_records", 4)
 
 
 def test_records_of_one_key_count_each() -> None:
@@ -99,7 +99,7 @@ def test_the_limit_on_segments_counts_pairs() -> None:
     assert read_records(body, Limits(sparse_entries=5, pax_records=0))
     with pytest.raises(LimitError) as caught:
         read_records(body, Limits(sparse_entries=4))
-    assert (caught.value.member, caught.value.actual) == ("Limits.sparse_entries", 5)
+    assert (caught.value.limit, caught.value.actual) == ("sparse_entries", 5)
 
 
 KEYS = st.binary(min_size=1, max_size=20).filter(
@@ -107,7 +107,14 @@ KEYS = st.binary(min_size=1, max_size=20).filter(
 )
 
 
-@given(st.lists(st.tuples(KEYS, st.binary(max_size=120)), max_size=8))
+NAMES = {b"path", b"linkpath", b"uname", b"gname"}
+# Of the four names none has a NUL (G6); Hypothesis knows them from the source, and draws them.
+RECORDS = st.tuples(KEYS, st.binary(max_size=120)).filter(
+    lambda record: record[0] not in NAMES or b"\0" not in record[1]
+)
+
+
+@given(st.lists(RECORDS, max_size=8))
 def test_records_come_back(pairs: list[tuple[bytes, bytes]]) -> None:
     body = b"".join(pax_record(key, value) for key, value in pairs)
     assert read_records(body, Limits()) == dict(pairs)

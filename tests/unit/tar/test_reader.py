@@ -555,7 +555,7 @@ def test_j13_the_size_of_an_extension_is_bounded(kind: bytes, read: Read) -> Non
     assert len(read(data, header_bytes=len(body))) == 1
     with pytest.raises(LimitError) as caught:
         read(data, header_bytes=len(body) - 1)
-    assert (caught.value.member, caught.value.offset) == ("Limits.header_bytes", 0)
+    assert (caught.value.limit, caught.value.offset) == ("header_bytes", 0)
     assert caught.value.actual == len(body)
 
 

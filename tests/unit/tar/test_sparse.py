@@ -280,7 +280,7 @@ def test_the_limit_on_segments_lets_the_bound_itself_pass(form: str, reader: Any
     assert len(next(iter(reader(data, sparse_entries=6))).sparse) == 6
     with pytest.raises(LimitError) as caught:
         list(reader(data, sparse_entries=5))
-    assert caught.value.member == "Limits.sparse_entries"
+    assert caught.value.limit == "sparse_entries"
 
 
 def test_an_announced_count_is_believed_to_be_too_large_before_it_is_read() -> None:
@@ -292,7 +292,7 @@ def test_an_announced_count_is_believed_to_be_too_large_before_it_is_read() -> N
 def test_a_number_without_end_is_not_gathered() -> None:
     with pytest.raises(LimitError) as caught:
         data_map(b"1" * 512 * 10, header_bytes=2000)
-    assert caught.value.member == "Limits.header_bytes"
+    assert caught.value.limit == "header_bytes"
 
 
 @given(

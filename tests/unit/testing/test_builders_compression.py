@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import shutil
 import zlib
 
 import pytest
@@ -14,9 +15,12 @@ from unionlayers.testing import (
     CODECS,
     chunks,
     compress,
+    file,
     gzip_member,
     gzip_members,
+    layer,
     skippable_frame,
+    stored_layer,
     zstd_frame,
     zstd_frames,
 )
@@ -123,3 +127,23 @@ def test_the_content_size_is_told_or_not() -> None:
 def test_chunks_put_together_are_the_whole() -> None:
     assert b"".join(chunks(DATA, 999)) == DATA
     assert chunks(b"", 5) == []
+
+
+def test_every_way_to_store_a_layer_holds_the_layer(layer_storage: str) -> None:
+    tar = layer(file("a", b"abc" * 10_000), file("b"))
+    described = stored_layer([file("a", b"abc" * 10_000), file("b")], layer_storage)
+    assert described.data == tar
+    assert described.codec is not None
+    stored = described.stored if described.stored is not None else compress(tar, described.codec)
+    commands = {"gzip": "gzip", "zstd": "zstd", "xz": "xz", "bzip2": "bzip2"}
+    if described.codec == "identity":
+        assert stored == tar
+    elif shutil.which(commands[described.codec]) is None:
+        pytest.skip(f"{commands[described.codec]} is not installed")
+    else:
+        assert run(commands[described.codec], "-dc", data=stored) == tar
+
+
+def test_a_way_to_store_a_layer_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="zstd-skippable"):
+        stored_layer([file("a")], "lz4")
