@@ -1,6 +1,7 @@
 """How Sphinx builds the documentation."""
 
 from importlib.metadata import version as installed_version
+from importlib.util import find_spec
 
 __all__ = ["extensions", "project"]
 
@@ -9,6 +10,9 @@ author = "The unionlayers authors"
 copyright = f"2026, {author}"
 release = installed_version(project)
 version = release
+
+# The page of names is the same where the extra is not installed.
+autodoc_mock_imports = [] if find_spec("fsspec") else ["fsspec"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
