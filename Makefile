@@ -5,16 +5,21 @@
 
 PYTHON ?=
 VENV := .venv
+BENCH ?=
 BIN := $(VENV)/bin
 IMAGE ?= examples/demo-image/ledger.oci.tar
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= header pax gzip-resume zstd-resume index-file documents whole-image
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test campaign check docs clean
+.PHONY: help bench demo test campaign fuzz check docs clean
 
 help:
 	@echo "make demo      show an image as one filesystem (IMAGE=... for one of yours)"
 	@echo "make test      lint, types, tests and documentation: what has to pass"
 	@echo "make campaign  the tests with full counts"
+	@echo "make fuzz      each fuzz target for a minute (FUZZ_SECONDS=..., FUZZ_TARGETS=...)"
+	@echo "make bench     speed against other readers of the same bytes (BENCH=--full: the published sizes)"
 	@echo "make check     lint and types alone"
 	@echo "make docs      the documentation, into docs/_build/html"
 	@echo "make clean     remove the environment and everything built"
@@ -31,6 +36,18 @@ test: $(VENV)/installed-dev
 
 campaign: $(VENV)/installed-dev
 	UNIONLAYERS_CAMPAIGN=1 $(BIN)/pytest --timeout 14400
+
+# Findings and what led to them are kept in build/fuzz.
+fuzz: $(VENV)/installed-fuzz
+	@for target in $(FUZZ_TARGETS); do \
+	    echo "== $$target for $(FUZZ_SECONDS) s"; \
+	    $(BIN)/python fuzz/run.py $$target -max_total_time=$(FUZZ_SECONDS) -verbosity=0 \
+	        -print_final_stats=1 || exit 1; \
+	done
+
+bench: $(VENV)/installed-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	$(BIN)/python -m benchmarks $(BENCH)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -52,6 +69,11 @@ $(VENV)/installed-run: pyproject.toml $(VENV)/made
 $(VENV)/installed-dev: pyproject.toml $(VENV)/made
 	@echo "Installing unionlayers and what its tests need into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@ $(VENV)/installed-run
+
+$(VENV)/installed-fuzz: pyproject.toml $(VENV)/made
+	@echo "Installing unionlayers and the fuzzer into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[fuzz]"
 	@touch $@ $(VENV)/installed-run
 
 # An environment made by hand is kept if it has pip.  Of the Pythons that are new enough, the first
