@@ -9,6 +9,8 @@ BENCH ?=
 BIN := $(VENV)/bin
 IMAGE ?= examples/demo-image/ledger.oci.tar
 FUZZ_SECONDS ?= 60
+# More options for pytest.
+PYTEST ?=
 FUZZ_TARGETS ?= header pax gzip-resume zstd-resume index-file documents whole-image
 
 .DEFAULT_GOAL := help
@@ -32,10 +34,10 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
-	$(BIN)/pytest
+	$(BIN)/pytest $(PYTEST)
 
 campaign: $(VENV)/installed-dev
-	UNIONLAYERS_CAMPAIGN=1 $(BIN)/pytest --timeout 14400
+	UNIONLAYERS_CAMPAIGN=1 $(BIN)/pytest --timeout 14400 -o faulthandler_timeout=20000 $(PYTEST)
 
 # Findings and what led to them are kept in build/fuzz.
 fuzz: $(VENV)/installed-fuzz

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import io
 import multiprocessing
 import os
 import pickle
 import random
+import select
 import signal
 import threading
 import time
@@ -144,7 +146,12 @@ def test_an_image_closed_under_eight_readers_ends_them_all_with_an_error_of_ours
 
 
 def forked(work: Callable[[], Any], seconds: float = 60.0) -> str:
-    """Do some work in a forked child, and give what went wrong there; nothing, if nothing did."""
+    """
+    Do some work in a forked child, and give what went wrong there; nothing, if nothing did.
+
+    A child that waits for ever ends all the same: after *seconds* it says where each of its threads
+    stands, and one that has not even come to that is ended by its parent.
+    """
     reader, writer = os.pipe()
     with warnings.catch_warnings():
         # From Python 3.12 on, which says that there are threads: that is what is tested.
@@ -154,8 +161,8 @@ def forked(work: Callable[[], Any], seconds: float = 60.0) -> str:
         said = "the child was not able to say anything"
         try:
             os.close(reader)
-            # A child that waits for ever is ended by the kernel.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            faulthandler.register(signal.SIGALRM, file=writer, all_threads=True, chain=True)
             signal.setitimer(signal.ITIMER_REAL, seconds)
             work()
             said = ""
@@ -165,10 +172,26 @@ def forked(work: Callable[[], Any], seconds: float = 60.0) -> str:
             os.write(writer, said.encode()[:60_000])
             os._exit(0)
     os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read().decode()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        said = all_of(reader, seconds + 30)
+    finally:
+        os.close(reader)
+        # Of no effect on one that has ended.
+        os.kill(child, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return said or ("" if code == 0 else f"the child ended by {code}: it waits for a lock")
+
+
+def all_of(reader: int, seconds: float) -> str:
+    """Give what comes out of a pipe until its other end is closed, or until it is too late."""
+    until = time.monotonic() + seconds
+    said = b""
+    while select.select([reader], [], [], max(0, until - time.monotonic()))[0]:
+        data = os.read(reader, 65_536)
+        if not data:
+            return said.decode()
+        said += data
+    return said.decode() + "\nthe child hung before it could say where"
 
 
 def the_same(image: Image, expected: Answers) -> None:
@@ -197,9 +220,11 @@ def test_a_fork_while_another_thread_indexes_does_not_wait_for_it(
         indexing = threading.Thread(target=lambda: image.layers[0].fs().listdir("/"))
         indexing.start()
         assert inside.wait(60)
-        said = forked(lambda: the_same(image, expected), 30)
-        over.set()
-        indexing.join()
+        try:
+            said = forked(lambda: the_same(image, expected), 30)
+        finally:
+            over.set()
+            indexing.join()
         assert said == ""
         assert contents(image) == expected
 
@@ -222,10 +247,13 @@ def test_forks_while_others_read_give_every_child_the_same_answers(
         with ThreadPoolExecutor(4) as pool:
             jobs = [pool.submit(read, random.Random(dice.random())) for _ in range(4)]
             said = []
-            for _ in range(200 if CAMPAIGN else 6):
-                time.sleep(dice.random() / 10)
-                said.append(forked(lambda: the_same(image, expected)))
-            over.set()
+            try:
+                for _ in range(200 if CAMPAIGN else 6):
+                    time.sleep(dice.random() / 10)
+                    said.append(forked(lambda: the_same(image, expected)))
+            finally:
+                # The pool waits for them, whatever went wrong here.
+                over.set()
             for job in jobs:
                 job.result()
         assert said == [""] * len(said)
