@@ -10,6 +10,7 @@ import pickle
 import random
 import select
 import signal
+import tempfile
 import threading
 import time
 import traceback
@@ -221,12 +222,54 @@ def test_a_fork_while_another_thread_indexes_does_not_wait_for_it(
         indexing.start()
         assert inside.wait(60)
         try:
-            said = forked(lambda: the_same(image, expected), 30)
+            said = forked(lambda: the_same(image, expected))
         finally:
             over.set()
             indexing.join()
         assert said == ""
         assert contents(image) == expected
+
+
+class SlowFile(io.FileIO):
+    """A temporary file, in the middle of a write to which another thread has a child made."""
+
+    writing: threading.Event
+    over: threading.Event
+
+    def write(self, data: Any, /) -> int:
+        self.writing.set()
+        assert self.over.wait(60)
+        return super().write(data)
+
+
+@posix
+def test_a_fork_while_another_thread_writes_its_temporary_file_does_not_wait_for_it(
+    path: Path, tmp_path: Path, expected: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, over = threading.Event(), threading.Event()
+
+    def made(*, prefix: str, buffering: int = -1) -> Any:
+        file = SlowFile(tmp_path / prefix, "w+")
+        file.writing, file.over = writing, over
+        return file if buffering == 0 else io.BufferedRandom(file)
+
+    def read_in_child() -> None:
+        monkeypatch.undo()
+        assert image.fs().readbytes("/a/xz") == expected["/a/xz"][2]
+
+    with open_image(path) as image:
+        image.prepare()
+        monkeypatch.setattr(tempfile, "TemporaryFile", made)
+        reading = threading.Thread(target=lambda: image.fs().readbytes("/a/xz"))
+        reading.start()
+        assert writing.wait(60)
+        try:
+            said = forked(read_in_child)
+        finally:
+            over.set()
+            reading.join()
+        assert said == ""
+        assert image.fs().readbytes("/a/xz") == expected["/a/xz"][2]
 
 
 @posix

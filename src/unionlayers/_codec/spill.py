@@ -109,9 +109,7 @@ class Spill:
                 self._discard()
                 raise
             start, end = self._ends[number], self._ends[number + 1]
-            file = self._opened()
-            file.seek(start)
-            packed = file.read(end - start)
+            packed = self._read(start, end - start)
         try:
             page = zstd.decompress(packed)
         except zstd.ZstdError as error:
@@ -127,8 +125,28 @@ class Spill:
 
     def _opened(self) -> IO[bytes]:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="unionlayers-")  # noqa: SIM115 - kept open
+            # A buffer would have a lock of its own, and a child that was forked while another
+            # thread writes would wait for it for ever when it closes its copy.
+            self._file = tempfile.TemporaryFile(  # noqa: SIM115 - kept open
+                prefix="unionlayers-", buffering=0
+            )
         return self._file
+
+    def _read(self, start: int, length: int) -> bytes:
+        file = self._opened()
+        file.seek(start)
+        found = bytearray()
+        while len(found) < length and (data := file.read(length - len(found))):
+            found += data
+        return bytes(found)
+
+    def _append(self, packed: bytes) -> None:
+        file = self._opened()
+        file.seek(self._ends[-1])
+        rest = memoryview(packed)
+        while rest:
+            rest = rest[file.write(rest) :]
+        self._ends.append(self._ends[-1] + len(packed))
 
     def _extend(self, number: int) -> None:
         """Decode on until the page is in the file."""
@@ -137,13 +155,8 @@ class Spill:
         if self._decoder is None:
             intake = Intake(self._source)
             self._decoder = new_decoder(self._codec, intake, self._limits, CheckpointLog(None))
-        file = self._opened()
-        file.seek(self._ends[-1])
         while number + 1 >= len(self._ends):
-            page = next_page(self._decoder, self._size)
-            packed = zstd.compress(page, _LEVEL)
-            file.write(packed)
-            self._ends.append(self._ends[-1] + len(packed))
+            self._append(zstd.compress(next_page(self._decoder, self._size), _LEVEL))
         if (len(self._ends) - 1) * PAGE_BYTES >= self._size:
             self._decoder = None
 

@@ -274,8 +274,8 @@ class TestSpill:
         made: list[object] = []
         real = tempfile.TemporaryFile
 
-        def counting(*, prefix: str) -> object:
-            made.append(real(prefix=prefix))
+        def counting(*, prefix: str, buffering: int) -> object:
+            made.append(real(prefix=prefix, buffering=buffering))
             return made[-1]
 
         monkeypatch.setattr(tempfile, "TemporaryFile", counting)

@@ -330,8 +330,8 @@ class TestWithout:
         made: list[Any] = []
         real = tempfile.TemporaryFile
 
-        def counting(*, prefix: str) -> Any:
-            made.append(real(prefix=prefix))
+        def counting(*, prefix: str, buffering: int) -> Any:
+            made.append(real(prefix=prefix, buffering=buffering))
             return made[-1]
 
         monkeypatch.setattr(tempfile, "TemporaryFile", counting)
