@@ -8,6 +8,7 @@ a file that is another later is an error instead of a mixture.
 
 from __future__ import annotations
 
+import stat
 import threading
 import zlib
 from array import array
@@ -17,11 +18,14 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from unionlayers._bytes.file import FileSource
+from unionlayers._bytes.odd_file import kind_named, require_readable
 from unionlayers._bytes.rooted import RootedFolder, is_absent
 from unionlayers._bytes.source import ByteSource, check_range
 from unionlayers._foundation.forking import renew_in_children
+from unionlayers._foundation.names import decode
 from unionlayers.errors import (
     ClosedError,
+    SourceAccessError,
     SourceChangedError,
     StoreError,
     UnknownFormatError,
@@ -35,6 +39,7 @@ __all__ = [
     "Frame",
     "OutlineSource",
     "Remark",
+    "in_files",
     "is_original",
     "outline_of",
     "remarks_of",
@@ -44,6 +49,11 @@ __all__ = [
 _BLOCK = 64 * 1024
 _BLOCKS_AT_HAND = 4
 _FILES_AT_HAND = 16
+_FILE = (stat.S_IFREG, None)
+_HINT = (
+    "Put the file back, or let the engine fetch or build the image again; verify=False shows "
+    "what else there is"
+)
 
 Remark = tuple[str, str | None, str, str | None]
 """What was odd while bytes were put together: code, path, message, case."""
@@ -180,7 +190,8 @@ class AssembledSource:
         Read *length* bytes at *offset*; see `ByteSource.pread`.
 
         Raises:
-            StoreError: A file is not there, or not as long as was promised.
+            StoreError: A file is not there, or not as long as was promised, something else is in
+                its place, or the host cannot read it.
             SourceChangedError: A file is not what it was.
             SourceAccessError: The user may not read a file.
         """
@@ -232,6 +243,10 @@ class AssembledSource:
                 # Another thread needed the room; the file is opened again.
                 if self._closed:
                     raise
+            except OSError as error:
+                path = self._path(number)
+                require_readable(error, self._folder.called(path), path=_shown(path))
+                raise
 
     def _source(self, number: int) -> FileSource:
         evicted: FileSource | None = None
@@ -249,20 +264,31 @@ class AssembledSource:
             evicted.close()
         return made
 
-    def _opened(self, number: int) -> FileSource:
+    def _path(self, number: int) -> bytes:
         parts = self._parts
         at = parts.named[number]
-        path = parts.names.pread(at, parts.named[number + 1] - at)
+        return parts.names.pread(at, parts.named[number + 1] - at)
+
+    def _opened(self, number: int) -> FileSource:
+        parts = self._parts
+        path = self._path(number)
         name = self._folder.called(path)
         try:
+            # What is no file is not opened: that of a device may do something.
+            kind = self._folder.kind(path, follow=self.original)
+            if kind not in _FILE:
+                self._differs(number, path, f"{kind_named(kind or 0)} where the layer has a file")
             descriptor = self._folder.open_file(path, follow=self.original)
             source = FileSource(name, descriptor=descriptor)
         except (UnknownFormatError, UnseekableSourceError) as error:
-            self._differs(number, name, "the store has something else than a file", error)
+            self._differs(number, path, "no file any more where the layer has one", error)
+        except (StoreError, SourceAccessError) as error:
+            error.path = error.filename = _shown(path)
+            raise
         except OSError as error:
             if not is_absent(error):
                 raise
-            self._differs(number, name, "the store lacks a file of the layer", error)
+            self._differs(number, path, "the store lacks a file of the layer", error)
         seen = source.identity
         state = state_of(seen.device, seen.inode, seen.size, seen.mtime_ns, seen.ctime_ns)
         if parts.state[number] == 0:
@@ -270,22 +296,31 @@ class AssembledSource:
                 source.close()
                 raise StoreError(
                     "a file of the store has not the size that was promised",
+                    path=_shown(path),
                     member=name,
                     expected=parts.length[number],
                     actual=source.size,
+                    hint=_HINT,
                 )
             parts.state[number] = state
         elif parts.state[number] != state:
             source.close()
-            raise SourceChangedError("the file was changed while the image was open", member=name)
+            raise SourceChangedError(
+                "the file was changed while the image was open", path=_shown(path), member=name
+            )
         return source
 
-    def _differs(self, number: int, name: str, message: str, error: Exception) -> NoReturn:
+    def _differs(
+        self, number: int, path: bytes, message: str, error: Exception | None = None
+    ) -> NoReturn:
+        name = self._folder.called(path)
         if self._parts.state[number]:
             raise SourceChangedError(
-                "the file was replaced or removed while the image was open", member=name
+                "the file was replaced or removed while the image was open",
+                path=_shown(path),
+                member=name,
             ) from error
-        raise StoreError(message, member=name) from error
+        raise StoreError(message, path=_shown(path), member=name, hint=_HINT) from error
 
 
 class DeferredSource:
@@ -379,9 +414,18 @@ def outline_of(source: ByteSource) -> ByteSource:
     return source
 
 
+def in_files(source: ByteSource) -> bool:
+    """Tell whether a source is put together from many files, each of which may fail alone."""
+    return isinstance(source, AssembledSource | DeferredSource)
+
+
 def is_original(source: ByteSource) -> bool:
     """Tell whether digests can be made of a source: not of one that was only made up."""
     return not isinstance(source, AssembledSource | DeferredSource) or source.original
+
+
+def _shown(path: bytes) -> str:
+    return "/" + decode(path)
 
 
 def _filler(_number: int, _offset: int, length: int) -> bytes:

@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 
 from unionlayers._bytes.folder_descriptors import FolderDescriptors
+from unionlayers._bytes.odd_file import require_readable
 from unionlayers._foundation.forking import renew_in_children
 from unionlayers.errors import ClosedError, LinkLoopError, SourceAccessError, UnsupportedError
 
@@ -101,6 +102,7 @@ class RootedFolder:
         Raises:
             OSError: It is not there, is a link, or a component on the way is no folder.
             SourceAccessError: The user may not read it.
+            StoreError: The host cannot read it, or it is a socket or a device without a driver.
             LinkLoopError: Links lead in a circle.
             ClosedError: The folder was closed.
         """
@@ -118,21 +120,29 @@ class RootedFolder:
             self.called(path), descriptor=self._opened(path, _PASS | _NO_FOLLOW, follow=False)
         )
 
-    def kind(self, path: bytes) -> int | None:
+    def kind(self, path: bytes, *, follow: bool = False) -> int | None:
         """
         Give the type bits of what stands at *path*, None where nothing does.
 
+        Args:
+            path: Where it is.
+            follow: As for `open_file`.
+
         Raises:
             SourceAccessError: The user may not look.
+            StoreError: The host cannot.
+            LinkLoopError: Links lead in a circle.
         """
         parent, _, last = path.rpartition(b"/")
         with self._lock:
             try:
-                found = os.stat(last or b".", dir_fd=self._folder(parent), follow_symlinks=False)
+                folder = self._parent(parent, follow=follow)
+                found = os.stat(last or b".", dir_fd=folder, follow_symlinks=False)
             except (FileNotFoundError, NotADirectoryError):
                 return None
-            except PermissionError as error:
-                raise denied(error, self.called(path)) from error
+            except OSError as error:
+                self._tell(error, path)
+                raise
         return stat.S_IFMT(found.st_mode)
 
     def is_of_root(self) -> bool:
@@ -186,15 +196,25 @@ class RootedFolder:
         parent, _, last = path.rpartition(b"/")
         with self._lock:
             try:
-                try:
-                    folder = self._folder(parent)
-                except NotADirectoryError:
-                    if not follow:
-                        raise
-                    folder = self._folder(self._physical(parent))
-                return os.open(last, flags, dir_fd=folder)
-            except PermissionError as error:
-                raise denied(error, self.called(path)) from error
+                return os.open(last, flags, dir_fd=self._parent(parent, follow=follow))
+            except OSError as error:
+                self._tell(error, path)
+                raise
+
+    def _tell(self, error: OSError, path: bytes) -> None:
+        """Raise our own error for one of the host, if the file is at fault."""
+        if isinstance(error, PermissionError) and not isinstance(error, SourceAccessError):
+            raise denied(error, self.called(path)) from error
+        require_readable(error, self.called(path))
+
+    def _parent(self, path: bytes, *, follow: bool) -> int:
+        """Give a descriptor of a folder, links on the way to it taken if that is asked for."""
+        try:
+            return self._folder(path)
+        except NotADirectoryError:
+            if not follow:
+                raise
+            return self._folder(self._physical(path))
 
     def _folder(self, path: bytes) -> int:
         """Give a descriptor of a folder, valid as long as the lock is held."""

@@ -24,7 +24,13 @@ from unionlayers._foundation.limits import Limits, exceeded
 from unionlayers._image.document import Document, parse_document
 from unionlayers._image.listing import Listed, Remnant
 from unionlayers._image.namespaces import is_remapped, owners_of_root
-from unionlayers._image.odd_files import expects, opened_document, read_document, require_content
+from unionlayers._image.odd_files import (
+    expects,
+    opened_document,
+    read_document,
+    readable,
+    require_content,
+)
 from unionlayers._image.record import LayerRecord
 from unionlayers._tar.directory_tar import assemble_changes, assemble_diff
 from unionlayers._tar.id_map import SAME, Owners
@@ -186,7 +192,7 @@ class EngineStore:
             return []
         try:
             names: list[str] = []
-            with os.scandir(descriptor) as found:
+            with readable(self._root, name), os.scandir(descriptor) as found:
                 for item in found:
                     names.append(item.name)
                     if len(names) > self.limits.members:
@@ -321,7 +327,8 @@ class EngineStore:
             )
         try:
             require_content(self._root, name, source)
-            return assemble_tar(source, name, self.limits)
+            with readable(self._root, name):
+                return assemble_tar(source, name, self.limits)
         finally:
             source.close()
 

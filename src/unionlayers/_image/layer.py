@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from unionlayers._bytes.assembled import is_original, outline_of, remarks_of
+from unionlayers._bytes.assembled import in_files, is_original, outline_of, remarks_of
 from unionlayers._bytes.memory import MemorySource
 from unionlayers._bytes.source import ByteSource
 from unionlayers._codec.forward import Progress
@@ -18,6 +18,7 @@ from unionlayers._foundation.names import decode
 from unionlayers._image.blob_pass import Promise, compare_promise, declared_codec
 from unionlayers._image.harvest import Harvest
 from unionlayers._image.indexing import index_blob
+from unionlayers._image.layer_content import LayerContent
 from unionlayers._image.meter import Meter
 from unionlayers._image.record import LayerRecord, said_of_link
 from unionlayers._image.stored_layers import is_settled
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from unionlayers._views.union_fs import UnionFS
 
 __all__ = ["Layer", "Mark"]
+
+# What will not be otherwise at the next call.
+_LASTING = (CorruptError, LimitError, UnsupportedError, BlobNotFoundError)
 
 
 @frozen
@@ -181,12 +185,13 @@ class Layer:
             try:
                 with self._image.guard(self._record.member):
                     self._made = self._indexed(progress)
-            except (CorruptError, LimitError, UnsupportedError, BlobNotFoundError) as error:
+            except UnionLayersError as error:
                 if error.layer is None:
                     error.layer = self.index
                 if error.member is None:
                     error.member = self._record.name or self._record.member
-                self._failure = error
+                if isinstance(error, _LASTING):
+                    self._failure = error
                 raise
             return self._made
 
@@ -200,16 +205,19 @@ class Layer:
             if self._content is None:
                 stored = self._image.stored
                 known = index.checkpoints if stored is None else stored.checkpoints(index)
-                self._content = open_random(
-                    self._blob(),
+                blob = self._blob()
+                content = open_random(
+                    blob,
                     index.codec,
                     size=index.size,
                     checkpoints=known,
                     pages=self._image.pages,
                     limits=self._image.options.limits,
                 )
-                if stored is not None and self._vouched and isinstance(self._content, RandomSource):
-                    self._image.on_closing(Harvest(stored, index, self._content, known))
+                if stored is not None and self._vouched and isinstance(content, RandomSource):
+                    self._image.on_closing(Harvest(stored, index, content, known))
+                # Whichever thread sees it may read from it.
+                self._content = LayerContent(content, self.index) if in_files(blob) else content
             return self._content
 
     def findings(self) -> tuple[Finding, ...]:

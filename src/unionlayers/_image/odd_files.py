@@ -7,15 +7,16 @@ is the fault of those that need the file, and leaves the others as they are.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from attrs import evolve
 
 from unionlayers._bytes.file import FileSource
+from unionlayers._bytes.odd_file import PUT_BACK, kind_named, require_readable
 from unionlayers._bytes.rooted import RootedFolder, is_absent
 from unionlayers._foundation.limits import WHOLE
 from unionlayers._image.record import ImageRecord
@@ -36,30 +37,14 @@ __all__ = [
     "faults",
     "opened_document",
     "read_document",
+    "readable",
     "require_content",
     "told_of",
 ]
 
 _Made = TypeVar("_Made")
 
-_HINT = (
-    "Put back what the engine had written there; what does not need it can be opened all the same"
-)
-_KINDS = {
-    stat.S_IFREG: "a file",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFLNK: "a link",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a character device",
-    stat.S_IFBLK: "a block device",
-}
 _FAULTS = (CorruptError, UnsupportedError, LimitError, SourceError)
-# What a disk or a file system says of one file; the rest, such as EMFILE, is not the file's fault.
-_UNREADABLE = {
-    errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADMSG, errno.ESTALE,
-    getattr(errno, "EUCLEAN", errno.EIO),
-}  # fmt: skip
 
 
 def expects(root: RootedFolder, name: str, kind: int) -> bool:
@@ -79,7 +64,7 @@ def expects(root: RootedFolder, name: str, kind: int) -> bool:
     found = root.kind(path)
     if found is not None:
         if found != kind:
-            raise _odd(root, path, _KINDS.get(found, "something else"), kind)
+            raise _odd(root, path, kind_named(found), kind)
         return True
     parts = path.split(b"/")
     for depth in range(1, len(parts)):
@@ -88,7 +73,7 @@ def expects(root: RootedFolder, name: str, kind: int) -> bool:
         if found is None:
             break
         if found != stat.S_IFDIR:
-            raise _odd(root, above, _KINDS.get(found, "something else"), stat.S_IFDIR)
+            raise _odd(root, above, kind_named(found), stat.S_IFDIR)
     return False
 
 
@@ -110,7 +95,6 @@ def opened_document(root: RootedFolder, name: str) -> FileSource | None:
     except OSError as error:
         if is_absent(error):
             raise _odd(root, path, "nothing by now", stat.S_IFREG) from error
-        _require_readable(root, path, error)
         raise
     return source
 
@@ -123,26 +107,25 @@ def require_content(root: RootedFolder, name: str, source: FileSource) -> None:
 
 def read_document(root: RootedFolder, name: str, source: FileSource) -> bytes:
     """Give all bytes of a document; raises like `opened_document`."""
-    try:
+    with readable(root, name):
         return source.pread(0, source.size)
+
+
+@contextmanager
+def readable(root: RootedFolder, name: str) -> Iterator[None]:
+    """Raise `StoreError` for what the host cannot read of a document or a folder."""
+    try:
+        yield
     except OSError as error:
-        _require_readable(root, os.fsencode(name), error)
+        require_readable(error, root.called(os.fsencode(name)))
         raise
-
-
-def _require_readable(root: RootedFolder, path: bytes, error: OSError) -> None:
-    """Raise the error for a file that the host cannot read, nothing where it is none of these."""
-    if not isinstance(error, UnionLayersError) and error.errno in _UNREADABLE:
-        raise StoreError(
-            f"a document of the store cannot be read: {error.strerror}",
-            member=root.called(path),
-            hint=_HINT,
-        ) from error
 
 
 def _odd(root: RootedFolder, path: bytes, what: str, wanted: int) -> StoreError:
     where = "a folder" if wanted == stat.S_IFDIR else "a document"
-    return StoreError(f"{what} where the store has {where}", member=root.called(path), hint=_HINT)
+    return StoreError(
+        f"{what} where the store has {where}", member=root.called(path), hint=PUT_BACK
+    )
 
 
 def attempt(make: Callable[[], _Made]) -> tuple[_Made | None, UnionLayersError | None]:

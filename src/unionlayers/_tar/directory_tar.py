@@ -10,16 +10,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from unionlayers._bytes.assembled import Assembly
-from unionlayers._bytes.rooted import RootedFolder
+from unionlayers._bytes.file import FileSource
+from unionlayers._bytes.odd_file import require_readable
+from unionlayers._bytes.rooted import RootedFolder, is_absent
 from unionlayers._foundation.limits import Limits
 from unionlayers._foundation.names import decode
 from unionlayers._tar.disk_entry import DiskEntry, DiskReader, sees_trusted
 from unionlayers._tar.id_map import SAME, Owners
 from unionlayers._tar.overlay_marks import PREFIX, OverlayMarks
 from unionlayers._tar.synthesis import END, Facts, header, padding
-from unionlayers.errors import SourceAccessError, UnsupportedError
+from unionlayers.errors import (
+    SourceAccessError,
+    SourceChangedError,
+    StoreError,
+    UnknownFormatError,
+    UnseekableSourceError,
+    UnsupportedError,
+)
 
 __all__ = ["assemble_changes", "assemble_diff"]
 
@@ -243,22 +253,38 @@ def _alike(
         return False
     if not compare or parent is None or not entry.is_file or entry.inode == before.inode:
         return True
-    ours = folder.open_file(path)
+    with _opened(folder, path) as ours, _opened(parent, path) as theirs:
+        offset = 0
+        while data := ours.pread(offset, _COMPARED):
+            if data != theirs.pread(offset, _COMPARED):
+                return False
+            offset += len(data)
+        return ours.size == theirs.size
+
+
+@contextmanager
+def _opened(folder: RootedFolder, path: bytes) -> Iterator[FileSource]:
+    """Open a file that was met just now; what is none any more was changed meanwhile."""
+    name = folder.called(path)
     try:
-        theirs = parent.open_file(path)
+        source = FileSource(name, descriptor=folder.open_file(path))
         try:
-            offset = 0
-            while True:
-                data = os.pread(ours, _COMPARED, offset)
-                if data != os.pread(theirs, _COMPARED, offset):
-                    return False
-                if not data:
-                    return True
-                offset += len(data)
+            yield source
         finally:
-            os.close(theirs)
-    finally:
-        os.close(ours)
+            source.close()
+    except (UnknownFormatError, UnseekableSourceError) as error:
+        raise _changed(name, path) from error
+    except OSError as error:
+        if is_absent(error):
+            raise _changed(name, path) from error
+        require_readable(error, name, path="/" + decode(path))
+        raise
+
+
+def _changed(name: str, path: bytes) -> SourceChangedError:
+    return SourceChangedError(
+        "a file of the store was changed while it was read", path="/" + decode(path), member=name
+    )
 
 
 class _Writer:
@@ -320,7 +346,8 @@ class _Writer:
         """Give where a file has data; None where that cannot be told, or is told at length."""
         try:
             opened = self._folder.open_file(path)
-        except (SourceAccessError, FileNotFoundError):
+        except (SourceAccessError, StoreError, FileNotFoundError):
+            # Whoever reads the content is told.
             return None
         try:
             found: list[tuple[int, int]] = []

@@ -16,6 +16,7 @@ from pathlib import Path
 from attrs import frozen
 
 from unionlayers._bytes.assembled import Remark, state_of
+from unionlayers._bytes.odd_file import require_readable
 from unionlayers._bytes.rooted import RootedFolder, denied, in_first_namespace
 from unionlayers._foundation.limits import Limits, exceeded
 from unionlayers._foundation.names import decode
@@ -126,7 +127,8 @@ class DiskReader:
         Raises:
             SourceAccessError: The user may not list it.
             SourceChangedError: It is another one by now.
-            StoreError: An attribute that says the owner of a child is none.
+            StoreError: An attribute that says the owner of a child is none, or the host cannot
+                read the directory.
             UnsupportedError: A child has metacopy or redirect, or its owner is not known.
             LimitError: There are too many entries, or they lie too deep.
         """
@@ -153,6 +155,9 @@ class DiskReader:
                 entry = self._entry(descriptor, name, below)
                 if entry is not None:
                     yield name, entry
+        except OSError as error:
+            require_readable(error, self.folder.called(path), path="/" + decode(path))
+            raise
         finally:
             os.close(descriptor)
 
@@ -200,6 +205,9 @@ class DiskReader:
             raise self._changed(path) from error
         except PermissionError as error:
             raise denied(error, self.folder.called(path)) from error
+        except OSError as error:
+            require_readable(error, self.folder.called(path), path="/" + decode(path))
+            raise
         if not path:
             held = (item for item in self._marks.overrides if item in overrides)
             self._override = next(held, None)
