@@ -18,12 +18,14 @@ from functools import partial
 
 from attrs import evolve, field, frozen
 
+from unionlayers._bytes.odd_file import PUT_BACK
 from unionlayers._foundation.digest import digest_of, is_digest
 from unionlayers._foundation.limits import exceeded
 from unionlayers._image.config import Config, check_digest, read_config
 from unionlayers._image.document import Document, parse_document
 from unionlayers._image.engine_store import EngineStore, StoredLayer, checked_id
 from unionlayers._image.found_layers import FoundLayers
+from unionlayers._image.layer_chain import NOTHING, OWN, LayerChain
 from unionlayers._image.namespaces import owners_within
 from unionlayers._image.odd_files import attempt, faults, told_of
 from unionlayers._image.record import (
@@ -34,7 +36,13 @@ from unionlayers._image.record import (
     oddities_of,
 )
 from unionlayers._tar.id_map import Owners
-from unionlayers.errors import DocumentError, LimitError, UnionLayersError, UnsupportedError
+from unionlayers.errors import (
+    DocumentError,
+    LimitError,
+    StoreError,
+    UnionLayersError,
+    UnsupportedError,
+)
 
 __all__ = ["is_containers_storage", "read_containers_storage"]
 
@@ -106,6 +114,7 @@ class _Driver:
     _unlisted: list[UnionLayersError] = field(factory=list, init=False)
     _unnamed: list[UnionLayersError] = field(factory=list, init=False)
     _images: dict[str, ImageRecord] = field(factory=dict, init=False)
+    _configs: dict[str, Config] = field(factory=dict, init=False)
     _fuse: tuple[bool | None, UnionLayersError | None] = field(init=False)
     _owners: Owners = field(init=False)
 
@@ -161,7 +170,7 @@ class _Driver:
         wanted = item.at("image").text() or ""
         image = self._images.get(wanted)
         unread = image.error if image else next(iter(self._unnamed if wanted else ()), None)
-        message = f"the configuration of its image cannot be read: {unread}"
+        message = f"its image cannot be read: {unread}"
         blank = ImageRecord(
             layout=_LAYOUT,
             kind="container",
@@ -175,10 +184,27 @@ class _Driver:
             raw_config=image.raw_config if image else None,
             findings=(DocumentFinding("STORE_NOT_READ", -1, message, None),) if unread else (),
         )
-        return faults(blank, partial(self._container, blank, item))
+        return faults(blank, partial(self._container, blank, item, wanted))
 
-    def _container(self, blank: ImageRecord, item: Document) -> ImageRecord:
-        found = self._layers(item.at("layer"), None)
+    def _container(self, blank: ImageRecord, item: Document, wanted: str) -> ImageRecord:
+        chain = self._chain(item.at("layer"))
+        if not chain.items and chain.lost is None:
+            raise StoreError(
+                "a container has no layer of its own",
+                member=f"{self.store.label}/{chain.end.member}",
+                pointer=chain.end.pointer,
+                expected=OWN,
+                actual=NOTHING,
+                hint=PUT_BACK,
+            )
+        config = self._configs.get(wanted)
+        diff_ids = config.diff_ids if config else None
+        if diff_ids is None:
+            chain.require_base(wanted)
+            chain.require_names(self._listed)
+        else:
+            chain.require(diff_ids, own=1)
+        found = self._found(chain, diff_ids, own=1)
         if found.layers and found.layers[-1].member is not None and not self._is_fuse():
             self._own_namespace(found.layers[-1].member, item)
         return evolve(
@@ -204,27 +230,53 @@ class _Driver:
     def _image(self, blank: ImageRecord, ident: str, item: Document) -> ImageRecord:
         big = [key.required_text() for key in item.at("big-data-names").items()]
         config = self._config(ident, big)
-        manifest, digest, others = self._manifest(ident, item, big)
-        promised = f"sha256:{ident}"
-        diff_ids = config[0].diff_ids if config else None
-        layers = self._layers(item.at("layer"), diff_ids)
-        media = _OCI if manifest and _is_oci(manifest[0]) else _DOCKER
-        findings = (*oddities_of(config[0].document), *config[0].findings) if config else ()
-        return evolve(
+        if config is None:
+            return self._stacked(blank, blank.promised_id, ident, item, big)
+        # What the image's containers need is known even where its layers are not as they should.
+        self._configs[ident] = config[0]
+        promised = blank.promised_id
+        described = evolve(
             blank,
-            id=config[0].id if config else None,
-            promised_id=promised if config and is_digest(promised) else None,
+            id=config[0].id,
+            promised_id=promised if is_digest(promised) else None,
+            platform=config[0].platform,
+            config=config[0].document.value,
+            raw_config=config[1],
+            findings=(*oddities_of(config[0].document), *config[0].findings),
+        )
+        return faults(described, partial(self._stacked, described, None, ident, item, big))
+
+    def _stacked(
+        self, known: ImageRecord, lacks: str | None, ident: str, item: Document, big: list[str]
+    ) -> ImageRecord:
+        """Add manifest and layers to what is known of an image; *lacks* is what it does without."""
+        manifest, digest, others = self._manifest(ident, item, big)
+        config = self._configs.get(ident)
+        chain = self._chain(item.at("layer"))
+        diff_ids = config.diff_ids if config else None
+        if diff_ids is not None and chain.lost is None:
+            if len(diff_ids) != len(chain.items):
+                raise DocumentError(
+                    "the config and the store count different layers (case L5)",
+                    member=chain.end.member,
+                    pointer=chain.end.pointer,
+                    expected=len(diff_ids),
+                    actual=len(chain.items),
+                )
+            chain.require(diff_ids)
+        layers = self._found(chain, diff_ids)
+        media = _OCI if manifest and _is_oci(manifest[0]) else _DOCKER
+        return evolve(
+            known,
+            promised_id=None if lacks else known.promised_id,
             digest=digest,
-            platform=config[0].platform if config else None,
             layers=tuple(evolve(layer, media_type=media) for layer in layers.layers),
-            missing=tuple(layers.missing if config else (promised, *layers.missing)),
+            missing=tuple((lacks, *layers.missing) if lacks else layers.missing),
             indexes=others,
-            config=config[0].document.value if config else {},
             manifest=manifest[0].value if manifest else {},
-            raw_config=config[1] if config else None,
             raw_manifest=manifest[1] if manifest else None,
             findings=(
-                *findings,
+                *known.findings,
                 *oddities_of(manifest[0] if manifest else None),
                 *layers.findings,
             ),
@@ -262,9 +314,10 @@ class _Driver:
         )
         return (parse_document(raw, member), raw), digest, others
 
-    def _layers(self, top: Document, diff_ids: tuple[str, ...] | None) -> FoundLayers:
-        """Give the layers from the base to *top*."""
-        chain: list[tuple[str, Document]] = []
+    def _chain(self, top: Document) -> LayerChain:
+        """Follow the layers from *top*, which names the topmost, down to the base."""
+        items: list[tuple[str, Document]] = []
+        links: list[Document] = []
         seen: set[str] = set()
         lost: str | None = None
         while top.value not in (None, ""):
@@ -291,30 +344,42 @@ class _Driver:
                     raise self._unlisted[0].with_traceback(None)
                 lost = ident
                 break
-            chain.append((ident, item))
+            items.append((ident, item))
+            links.append(top)
             top = item.at("parent")
-        chain.reverse()
+        return LayerChain(
+            store=self.store.label,
+            items=tuple(reversed(items)),
+            links=tuple(reversed(links)),
+            end=top,
+            lost=lost,
+        )
+
+    def _found(
+        self, chain: LayerChain, diff_ids: tuple[str, ...] | None, *, own: int = 0
+    ) -> FoundLayers:
+        """
+        Look up the layers of a chain.
+
+        Args:
+            chain: The layers.
+            diff_ids: Those of the image, None where they are not known.
+            own: How many on top are not of the image.
+        """
         found = FoundLayers(self.store)
-        if lost is not None:
-            absent = diff_ids[: max(0, len(diff_ids) - len(chain))] if diff_ids else (lost,)
-            for text in absent:
-                found.lack(f"{self.driver}-layers/layers.json", text, text if diff_ids else None)
+        if chain.lost is not None:
             # Which of them are beneath which cannot be told any more.
-            found.layers += [LayerRecord(member=None) for _ in chain]
+            above = len(chain.items) - own
+            absent = diff_ids[: max(0, len(diff_ids) - above)] if diff_ids else ()
+            for text in absent or (chain.lost,):
+                found.lack(f"{self.driver}-layers/layers.json", text, text if absent else None)
+            found.layers += [LayerRecord(member=None) for _ in chain.items]
             return found
-        if diff_ids is not None and len(diff_ids) != len(chain):
-            raise DocumentError(
-                "the config and the store count different layers (case L5)",
-                member=top.member,
-                pointer=top.pointer,
-                expected=len(diff_ids),
-                actual=len(chain),
-            )
-        for position, (ident, item) in enumerate(chain):
+        for position, (ident, item) in enumerate(chain.items):
             diff_id = item.at("diff-digest").text()
             if diff_id is not None:
                 item.at("diff-digest").digest()
-            if diff_ids is not None:
+            if diff_ids is not None and position < len(diff_ids):
                 diff_id = diff_ids[position]
             frame = f"{self.driver}-layers/{ident}.tar-split.gz"
             stored = StoredLayer(

@@ -24,6 +24,7 @@ from unionlayers._image.config import Config, check_digest, read_config
 from unionlayers._image.document import Document
 from unionlayers._image.engine_store import EngineStore, StoredLayer, checked_id
 from unionlayers._image.found_layers import FoundLayers
+from unionlayers._image.layer_chain import require_chain_id, require_top
 from unionlayers._image.odd_files import attempt, faults, told_of
 from unionlayers._image.record import DocumentFinding, ImageRecord, LayerCount, oddities_of
 from unionlayers._tar.id_map import SAME, Owners
@@ -200,7 +201,10 @@ class _Driver:
             if unread is not None:
                 message = f"the configuration of its image cannot be read: {unread}"
                 findings = (DocumentFinding("STORE_NOT_READ", -1, message, None),)
-        layers = self._chain(self.store.line(f"{mount}/parent"), f"{mount}/parent")
+        parent = self.store.line(f"{mount}/parent") or None
+        layers = self._chain(parent, f"{mount}/parent")
+        diff_ids = found[0].diff_ids if found else None
+        require_top(parent, diff_ids, f"{self.store.label}/{mount}/parent")
         documented = len(layers.layers)
         self._add_mounted(layers, mount, self._owners_in(document.member))
         return evolve(
@@ -287,10 +291,18 @@ class _Driver:
                 break
             links.append(link)
             member = f"{self._place(top)}/parent"
-            top = self.store.line(member)
+            top = self.store.line(member) or None
+            if top is None or (is_digest(top) and top not in seen):
+                document = f"{self.store.label}/{member}"
+                require_chain_id(link.chain, top, link.diff_id, self._chains(), document)
         for link in reversed(links):
             self._add(found, link, link.chain)
         return found
+
+    def _chains(self) -> Iterator[str]:
+        """Give the chains of all layers there are."""
+        for encoded in self.store.listed(f"image/{self.driver}/layerdb/sha256"):
+            yield f"sha256:{encoded}"
 
     def _owners_in(self, config: str) -> Owners:
         """Give who owns what in a container, which may be left out of the daemon's namespace."""
