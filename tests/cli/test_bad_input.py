@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import re
 import shlex
@@ -213,6 +215,105 @@ def test_a_disk_that_is_full_is_told(demo: str) -> None:
     assert done.returncode == 3
     assert done.stderr.startswith(b"unionlayers: ")
     assert done.stderr.count(b"\n") == 1
+
+
+# How a command ends, and what it writes, whatever becomes of what it tells beside.
+ENDINGS = [
+    (("ls", "DEMO", "/etc"), 0, "os-release"),
+    (("ls", "-", "/etc"), 0, "os-release"),  # it is said that the pipe is copied
+    (("diff", "DEMO", "--layers", "0", "--layers2", ":"), 1, "passwd"),
+    (("lss",), 2, ""),
+    (("ls", "DEMO", "--profile", "docker"), 2, ""),
+    (("ls", "nope.tar"), 3, ""),
+    (("ls", "DEMO", "--limit", "entries=3", "--no-cache"), 3, ""),
+    (("ls", "DEMO", "/etc", "/nope"), 4, "os-release"),
+    (("cat", "DEMO", "/nope", "/etc/passwd"), 4, ""),
+]
+
+
+def lost(state: str) -> tuple[int, int | None]:
+    """Give a descriptor to which nothing can be written, and one to close only at the end."""
+    if state == "full":
+        if not Path("/dev/full").exists():
+            pytest.skip("no /dev/full")
+        return os.open("/dev/full", os.O_WRONLY), None
+    if state == "for reading":
+        return os.open(os.devnull, os.O_RDONLY), None
+    theirs, ours = os.pipe()
+    if state == "nobody reads":
+        os.close(theirs)
+        return ours, None
+    # A pipe that is full already, and does not wait.
+    os.set_blocking(ours, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(ours, b"x" * 4096)
+    return ours, theirs
+
+
+def ended(
+    words: tuple[str, ...], demo: str, stderr: int, unbuffered: str = ""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command with a given standard error."""
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "unionlayers",
+            *(demo if word == "DEMO" else word for word in words),
+        ],
+        input=Path(demo).read_bytes() if "-" in words else b"",
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        check=False,
+        timeout=60,
+    )
+
+
+@functools.cache
+def undisturbed(words: tuple[str, ...], demo: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command whose standard error is read."""
+    return ended(words, demo, subprocess.PIPE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="streams of POSIX")
+@pytest.mark.parametrize(
+    ("state", "unbuffered"),
+    [("full", ""), ("full", "1"), ("nobody reads", ""), ("for reading", ""), ("does not wait", "")],
+)
+@pytest.mark.parametrize(
+    ("words", "code", "said"), ENDINGS, ids=[" ".join(row[0]) for row in ENDINGS]
+)
+def test_standard_error_that_fails_changes_no_answer(
+    words: tuple[str, ...], code: int, said: str, state: str, unbuffered: str, demo: str
+) -> None:
+    descriptor, kept = lost(state)
+    try:
+        done = ended(words, demo, descriptor, unbuffered)
+    finally:
+        os.close(descriptor)
+        if kept is not None:
+            os.close(kept)
+    whole = undisturbed(words, demo)
+    assert (whole.returncode, bool(whole.stderr)) == (code, code > 1 or "-" in words)
+    assert (done.returncode, done.stdout) == (code, whole.stdout)
+    assert said.encode() in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_both_streams_on_a_full_disk_end_as_one_does(unbuffered: str, demo: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "unionlayers", "find", demo],
+            stdout=full,
+            stderr=full,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 3
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

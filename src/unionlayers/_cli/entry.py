@@ -11,6 +11,8 @@ import sys
 from importlib.util import find_spec
 from typing import NoReturn
 
+from unionlayers._cli.remarks import never_fail
+
 __all__ = ["main"]
 
 _EXTRA = ("click", "platformdirs", "rich")
@@ -22,6 +24,7 @@ _BROKEN_PIPE = 141
 def main() -> NoReturn:
     """Run the command that the arguments name, and end the process with its number."""
     _let_nothing_take_the_place_of_what_is_closed()
+    never_fail()
     lacking = [name for name in _EXTRA if find_spec(name) is None]
     if lacking:
         sys.stderr.write(
