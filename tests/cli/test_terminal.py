@@ -45,7 +45,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
         [whiteout("d/gone" + EVIL)],
     ]
     history = [HistoryStep(f"RUN {EVIL}"), HistoryStep("RUN true")]
-    image = ImageDescription(layers, history=history, tags=["example.org/evil:1"])
+    tags = ["example.org/evil:1", f"example.org/{EVIL}:2"]
+    image = ImageDescription(layers, history=history, tags=tags)
     path = tmp_path_factory.mktemp("hostile") / "image.tar"
     path.write_bytes(docker_archive(image))
     return str(path)

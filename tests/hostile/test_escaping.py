@@ -17,13 +17,17 @@ from typing import Any
 
 import attrs
 import pytest
+from mounting import device_or_skip
 
 import unionlayers
 from unionlayers import (
     Changes,
+    DirectoryIndexStore,
     Hidden,
     Image,
+    ImageCheck,
     ImagePath,
+    Limits,
     Profile,
     RegularFiles,
     Timeline,
@@ -34,6 +38,7 @@ from unionlayers import (
     list_images,
     open_image,
 )
+from unionlayers._foundation.names import printable
 from unionlayers.testing import (
     Damage,
     HistoryStep,
@@ -53,6 +58,8 @@ from unionlayers.testing import (
 EVIL = "a\x1b[31m\x1b]0;t\x07\r\n\x85\u2028\u202e\x9b2J<script>x<b>\" onload='x' |`*_\\"
 BYTES = EVIL.encode() + b"\xff"
 NAME = BYTES.decode("utf-8", "surrogateescape")
+# A name that any registry would refuse, and no reader does.
+TAG = f"example.org/app:{EVIL}"
 # No tar can hold these in the name of one.
 XATTR = "user." + EVIL.replace("=", "").replace("\n", "").replace("\r", "")
 
@@ -73,7 +80,12 @@ def image_of(last: str) -> bytes:
     ]  # fmt: skip
     history = [HistoryStep(f"RUN {EVIL}", comment=EVIL), HistoryStep(EVIL)]
     image = ImageDescription(
-        layers, history=history, author=EVIL, labels={EVIL: EVIL}, env=[f"X={EVIL}"]
+        layers,
+        history=history,
+        author=EVIL,
+        labels={EVIL: EVIL},
+        env=[f"X={EVIL}"],
+        tags=[TAG, f"second{EVIL}"],
     )
     return oci_archive(image, damage=Damage(after=[file(b"more" + BYTES, "x")]))
 
@@ -99,6 +111,9 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
         Profile(),
         RegularFiles(),
         list_images(folder / "1.tar"),
+        ImageCheck(image),
+        DirectoryIndexStore(folder / NAME.replace("/", "")),
+        Limits(),
     ]
     found += [image.history, image.findings, image.hidden(), image.agreement(), image.waste()]
     found += [image.sizes(), image.unreferenced(), image.timeline(), view.walk]
@@ -139,7 +154,7 @@ PUBLIC = {
     if inspect.isclass(kind := getattr(unionlayers, name)) and not issubclass(kind, Exception)
 }
 # Nothing of an image is in them, or they are only made by what a test cannot do everywhere.
-LEFT_OUT = {"DirectoryIndexStore", "ImageCheck", "IndexStore", "Limits", "Mount"}
+LEFT_OUT = {"IndexStore", "Mount"}
 # As in pathlib: the text of a path is the path.
 VERBATIM = (ImagePath,)
 
@@ -153,15 +168,62 @@ def test_every_public_type_is_looked_at(objects: list[Any]) -> None:
     assert seen | LEFT_OUT == set(PUBLIC)
 
 
-def test_a_repr_is_one_printable_line(objects: list[Any]) -> None:
-    for one in objects:
-        assert repr(one).isprintable(), type(one)
+def commands(text: str) -> list[str]:
+    """Give what of a text commands a terminal, turns its lines about, or is no character."""
+    return [one for line in lines_of(text) for one in line if not one.isprintable()]
 
 
-def test_a_text_has_printable_lines(objects: list[Any]) -> None:
-    for one in objects:
-        if not isinstance(one, VERBATIM):
-            assert all(map(str.isprintable, lines_of(str(one)))), type(one)
+TEXTS: dict[str, Callable[[Any], str]] = {"repr": repr, "str": str, "format": format}
+
+
+@pytest.mark.parametrize("way", TEXTS)
+@pytest.mark.parametrize("name", [*sorted(set(PUBLIC) - LEFT_OUT), "values within", "errors"])
+def test_no_text_of_a_value_commands_the_terminal(
+    name: str, way: str, objects: list[Any], tmp_path: Path
+) -> None:
+    """Of a public class, of what such hold, and of an error of every class with hostile data."""
+    if name == "errors":
+        found: list[Any] = [made_error(kind) for kind in ERRORS]
+    elif name == "values within":
+        found = [one for one in objects if not isinstance(one, tuple(PUBLIC.values()))]
+    else:
+        found = [one for one in objects if isinstance(one, PUBLIC[name])]
+    assert found
+    for one in found:
+        if way == "repr" or name == "errors":
+            assert "\n" not in TEXTS[way](one), type(one)
+        if way == "repr" or not isinstance(one, VERBATIM):
+            assert commands(TEXTS[way](one)) == [], type(one)
+
+
+def test_a_tag_is_spelled_and_not_swallowed(objects: list[Any]) -> None:
+    image = next(one for one in objects if isinstance(one, Image))
+    assert TAG in image.references
+    assert printable(TAG) in repr(image)
+    changes = next(one for one in objects if isinstance(one, Changes))
+    assert "\\x1b[31m" in repr(changes)
+
+
+ERRORS = [
+    kind
+    for name in unionlayers.errors.__all__
+    if issubclass(kind := getattr(unionlayers, name), UnionLayersError)
+]
+
+
+def made_error(kind: type[UnionLayersError]) -> UnionLayersError:
+    """Make an error that quotes hostile names wherever one can stand."""
+    return kind(
+        f"what is wrong with {NAME}",
+        path=NAME,
+        member=NAME,
+        pointer=NAME,
+        expected=NAME,
+        actual=NAME.encode("utf-8", "surrogateescape"),
+        candidates=(NAME, f"b {NAME}"),
+        hint=f"do not use {NAME}",
+        case=NAME,
+    )
 
 
 def tables(one: Any) -> Iterator[tuple[str, str]]:
@@ -217,6 +279,31 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(one)
 
 
+def several(path: str) -> str:
+    """Make an archive of two images whose names are hostile."""
+    images = [ImageDescription([[file("a", tag)]], tags=[tag + EVIL]) for tag in ("one", "two")]
+    made = Path(path).with_name("several.tar")
+    made.write_bytes(oci_archive(*images))
+    return str(made)
+
+
+@pytest.mark.parametrize("way", TEXTS)
+def test_no_text_of_a_mount_commands_the_terminal(way: str, tmp_path: Path) -> None:
+    device_or_skip()
+    place = tmp_path / NAME.replace("/", "")
+    place.mkdir()
+    with made(tmp_path, "1") as image, image.mount(place) as mount:
+        assert TEXTS[way](mount).isprintable()
+
+
+def exported(view: Any) -> None:
+    """Write where something is already."""
+    place = Path(view.image.opened_from[0]).parent / NAME.replace("/", "")
+    place.mkdir()
+    (place / "x").touch()
+    view.export(place)
+
+
 QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "nothing there": lambda view: view.readbytes(f"/{NAME}"),
     "nothing beneath": lambda view: view.readbytes(f"/twice{NAME}/{NAME}"),
@@ -231,6 +318,10 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "a profile": lambda view: open_image(view.image.opened_from[0], profile=NAME),
     "a URL": lambda _: unionlayers.UnionFS(f"oci:{NAME}?x={NAME}"),
     "no file": lambda _: open_image(f"/none/{NAME}"),
+    "another tag": lambda view: open_image(view.image.opened_from[0], reference=TAG[:-1]),
+    "one of several": lambda view: open_image(several(view.image.opened_from[0])),
+    "a place beneath": lambda view: (view.image.path(f"/none{NAME}") / NAME).read_bytes(),
+    "an export that is there": exported,
 }
 
 
@@ -238,6 +329,5 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
 def test_an_error_is_one_printable_line(name: str, tmp_path: Path) -> None:
     with made(tmp_path, "1") as image, pytest.raises(Exception) as caught:
         QUESTIONS[name](image.fs())
-    if isinstance(caught.value, UnionLayersError):
-        assert str(caught.value).isprintable()
-    assert repr(caught.value).isprintable()
+    for way in TEXTS.values():
+        assert way(caught.value).isprintable(), caught.value

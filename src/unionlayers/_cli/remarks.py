@@ -53,10 +53,12 @@ class _Unfailing(io.RawIOBase):
 def never_fail() -> None:
     """Let standard error of the process lose what cannot be written to it."""
     stream = sys.stderr
-    buffer = getattr(stream, "buffer", None)
+    if stream is None or stream is not sys.__stderr__:
+        return
+    buffer = stream.buffer
     # With PYTHONUNBUFFERED there is no buffer between.
     raw = getattr(buffer, "raw", buffer)
-    if stream is not sys.__stderr__ or not isinstance(raw, io.RawIOBase):
+    if not isinstance(raw, io.RawIOBase):
         return
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(_Unfailing(raw)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 
+from unionlayers._foundation.names import printable
 from unionlayers._image.change import Change, Sides
 from unionlayers._image.change_document import changes_json
 from unionlayers._image.change_tables import html_page, markdown_table, text_table
@@ -145,8 +146,8 @@ class Changes:
         return self._at(0) is not None
 
     def __repr__(self) -> str:
-        """Show what is compared."""
-        return f"<Changes from {self.left} to {self.right}>"
+        """Show what is compared, escaped."""
+        return printable(f"<Changes from {self.left} to {self.right}>")
 
     def _repr_html_(self) -> str:
         """Show the first of them in a notebook."""

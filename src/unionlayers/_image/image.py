@@ -17,6 +17,7 @@ from unionlayers._codec.page_cache import shared_pages
 from unionlayers._foundation.digest import chain_id
 from unionlayers._foundation.forking import renew_in_children
 from unionlayers._foundation.limits import exceeded
+from unionlayers._foundation.names import printable
 from unionlayers._image.config import Step, check_digest, steps_of
 from unionlayers._image.ending import Ending
 from unionlayers._image.index_store import IndexStore
@@ -437,6 +438,6 @@ class Image(LayerStack):
         return shown
 
     def __repr__(self) -> str:
-        """Show what identifies the image."""
+        """Show what identifies the image, escaped."""
         name = ", ".join(self.references) or self.digest or self.id or "bare layers"
-        return f"<Image {name} {self.platform or ''} {len(self.layers)} layers>"
+        return printable(f"<Image {name} {self.platform or ''} {len(self.layers)} layers>")
