@@ -52,10 +52,10 @@ class _Unfailing(io.RawIOBase):
 
 def never_fail() -> None:
     """Let standard error of the process lose what cannot be written to it."""
-    stream = sys.stderr
-    if stream is None or stream is not sys.__stderr__:
+    stream = sys.__stderr__
+    if stream is None or sys.stderr is not stream:
         return
-    buffer = stream.buffer
+    buffer: object = stream.buffer
     # With PYTHONUNBUFFERED there is no buffer between.
     raw = getattr(buffer, "raw", buffer)
     if not isinstance(raw, io.RawIOBase):
