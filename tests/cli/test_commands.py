@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -277,6 +278,43 @@ def test_a_mount_ends_by_an_interrupt(demo: str, tmp_path: Path) -> None:
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)
     assert (running.returncode, said) == (0, b"")
+    assert not list(tmp_path.iterdir())
+
+
+# What runs on a mount, how it takes a signal, and what the command line then ends with.
+SIGNALLED = [
+    ("trap 'echo got; exit 7' TERM HUP", 7, b"got\n"),
+    (":", None, b""),
+    # It goes on for a while, and the mount with it.
+    ("trap 'cat PLACE/etc/hostname; exit 0' TERM HUP", 0, b"pocket\n"),
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(("trap", "code", "said"), SIGNALLED)
+def test_a_signal_goes_on_to_the_command_of_a_mount(
+    trap: str, code: int | None, said: bytes, number: signal.Signals, demo: str, tmp_path: Path
+) -> None:
+    device_or_skip()
+    script = f"{trap}; echo $$; while :; do sleep 0.05; done".replace("PLACE", str(tmp_path))
+    words = [sys.executable, "-m", "unionlayers", "mount", demo, str(tmp_path), "--"]
+    with subprocess.Popen(
+        [*words, "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        inner = int(running.stdout.readline())
+        try:
+            assert (tmp_path / "etc" / "hostname").read_text() == "pocket\n"
+            running.send_signal(number)
+            out, err = running.communicate(timeout=60)
+            assert (out, err) == (said, b"")
+            assert running.returncode == (128 + number if code is None else code)
+            with pytest.raises(ProcessLookupError):
+                os.kill(inner, 0)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(inner, signal.SIGKILL)
     assert not list(tmp_path.iterdir())
 
 
