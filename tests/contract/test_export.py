@@ -504,6 +504,31 @@ def test_a_deep_tree_is_written_and_removed_without_recursion(tmp_path: Path) ->
 # -- destinations, errors --------------------------------------------------------------------------
 
 
+def test_a_destination_that_is_full_or_not_writable_is_named_as_it_was_typed(
+    tmp_path: Path,
+) -> None:
+    resource = pytest.importorskip("resource", reason="bounds on files are of POSIX")
+    place = tmp_path / "out.tar"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with shown([file("large", os.urandom(100_000))]) as view:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            with pytest.raises(OSError, match="too large") as caught:
+                view.export(place)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(place))
+        assert os.listdir(tmp_path) == []
+        for wrong in ("no/such/out.tar", "n" * 300 + ".tar"):
+            with pytest.raises(OSError, match=r"No such file|too long") as caught:
+                view.export(tmp_path / wrong)
+            assert caught.value.filename == str(tmp_path / wrong)
+        # What is added to a name while the tar is written does not make it too long.
+        longest = "\u00e9" * 120 + ".tar"
+        view.export(tmp_path / longest)
+    assert os.listdir(tmp_path) == [longest]
+
+
 def test_a_destination_that_exists_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     taken = tmp_path / "taken.tar"
     taken.write_text("mine")

@@ -38,6 +38,7 @@ from unionlayers.testing import (
     block_device,
     char_device,
     directory,
+    entry,
     fifo,
     file,
     hardlink,
@@ -107,6 +108,43 @@ def test_stat_says_what_the_view_says(tmp_path: Path) -> None:
                           "st_mtime_ns", "st_rdev"):  # fmt: skip
                 assert getattr(found, field) == getattr(expected, field), (path, field)
         assert mount.errors == ()
+
+
+@fuse
+def test_times_are_those_of_the_entry_and_else_the_one_it_has(tmp_path: Path) -> None:
+    """No program sees when a host looked at a file, which would differ from run to run."""
+    half = SECOND // 2
+    tree = [
+        entry("all", content=b"x", mtime=100.5, atime=200.5, ctime=300.5),
+        entry("read", mtime=100.5, atime=200.5),
+        entry("changed", mtime=100.5, ctime=300.5),
+        entry("plain", mtime=100.5),
+        directory("dir", mtime=7),
+        symlink("link", "all", mtime=8),
+        entry("early", mtime=-5),
+    ]
+    expected = {
+        "all": (200 * SECOND + half, 100 * SECOND + half, 300 * SECOND + half),
+        "read": (200 * SECOND + half, 100 * SECOND + half, 100 * SECOND + half),
+        "changed": (100 * SECOND + half, 100 * SECOND + half, 300 * SECOND + half),
+        "plain": (100 * SECOND + half,) * 3,
+        "dir": (7 * SECOND,) * 3,
+        "link": (8 * SECOND,) * 3,
+        "early": (0, 0, 0),  # case H7
+    }
+
+    def times(mount: Any) -> dict[str, tuple[int, int, int]]:
+        stats = {name: os.lstat(Path(mount.path, name)) for name in expected}
+        return {
+            name: (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)
+            for name, found in stats.items()
+        }
+
+    with mounted(tmp_path, tree) as (_, mount):
+        assert times(mount) == expected
+        assert Path(mount.path, "all").read_text() == "x"
+        os.listdir(Path(mount.path, "dir"))
+        assert times(mount) == expected
 
 
 @fuse
@@ -235,11 +273,16 @@ def test_devices_are_shown_and_neither_they_nor_setuid_bits_do_anything(tmp_path
 
 @fuse
 def test_the_file_system_says_that_it_is_full(tmp_path: Path) -> None:
-    with mounted(tmp_path, TREE) as (_, mount):
+    with mounted(tmp_path, TREE) as (image, mount):
         found = os.statvfs(mount.path)
-        assert (found.f_bavail, found.f_ffree, found.f_namemax) == (0, 0, 255)
-        assert found.f_files == len(TREE)
-        assert found.f_blocks > 0
+        assert (found.f_bfree, found.f_bavail, found.f_ffree, found.f_favail) == (0, 0, 0, 0)
+        assert (found.f_namemax, found.f_files) == (255, len(TREE))
+        assert found.f_frsize == found.f_bsize
+        stored = sum(layer.size for layer in image.layers)
+        assert 0 <= found.f_blocks * found.f_frsize - stored < found.f_frsize
+        assert found.f_flag & os.ST_RDONLY
+        usage = shutil.disk_usage(mount.path)
+        assert (usage.free, usage.used) == (0, usage.total)
 
 
 @fuse

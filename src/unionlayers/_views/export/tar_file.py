@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from io import FileIO, RawIOBase
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -32,6 +33,9 @@ __all__ = ["Owners", "write_tar", "write_tar_to"]
 Owners = Mapping[str, Mapping[int, str]]
 """Names by number, for ``"user"`` and ``"group"``."""
 
+# Of the name of a destination, in characters, which may be four bytes each.
+_KEPT = 40
+
 
 def write_tar(selection: Selection, destination: Path, owners: Owners) -> Exported:
     """
@@ -45,11 +49,18 @@ def write_tar(selection: Selection, destination: Path, owners: Owners) -> Export
         OSError: The file cannot be written.
         UnionLayersError: The image cannot be read.
     """
-    part = destination.with_name(f".{destination.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
-    if os.path.lexists(destination):
-        raise _exists(destination)
+    # A name that fits must not become too long by what is added.
+    start = destination.name[:_KEPT]
+    part = destination.with_name(f".{start}.{os.getpid()}.{os.urandom(4).hex()}.part")
     try:
-        with _opened(part, destination) as file:
+        destination.lstat()
+    except FileNotFoundError:
+        pass
+    else:
+        raise _exists(destination)
+    file = _Part(part, destination)
+    try:
+        with file:
             exported = _fill(selection, file, owners)
         _take_place(part, destination)
     finally:
@@ -57,13 +68,24 @@ def write_tar(selection: Selection, destination: Path, owners: Owners) -> Export
     return exported
 
 
-def _opened(part: Path, destination: Path) -> FileIO:
-    try:
-        return part.open("xb", buffering=0)
-    except OSError as error:
-        # The name of the part is ours, and not what was asked for.
-        error.filename = str(destination)
-        raise
+class _Part(FileIO):
+    """What is to become the destination, which its errors name: the name of the part is ours."""
+
+    def __init__(self, part: Path, destination: Path) -> None:
+        self._destination = str(destination)
+        try:
+            super().__init__(part, "xb")
+        except OSError as error:
+            error.filename = self._destination
+            raise
+
+    def write(self, data: Any) -> int | None:
+        """Write bytes."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self._destination
+            raise
 
 
 def write_tar_to(selection: Selection, stream: ByteSink, owners: Owners) -> Exported:
