@@ -8,6 +8,7 @@ own, so that whiteouts and opaque marks are those that the kernel writes.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -386,3 +387,79 @@ def test_podman_layer_without_its_frame_is_read_unverified(store: Storage, tmp_p
     finally:
         for frame in frames:
             Path(f"{frame}.away").rename(frame)
+
+
+# -- what a real engine has written of what stands on what ----------------------------------------
+
+
+def stands_by_what_engines_write(root: Path, folder: Path, reference: str, listed: Path) -> None:
+    """
+    Bend what an engine has written, and see that it is compared.
+
+    Args:
+        root: The root of the store.
+        folder: The container's own layer.
+        reference: The container.
+        listed: Names the image, whose configuration nobody knows without it.
+    """
+
+    def codes() -> set[str]:
+        with open_image(root, reference=reference) as image:
+            return {item.code for item in image.findings} & {"LOWER_MISMATCH", "STORE_NOT_READ"}
+
+    lower = folder.parent / "lower"
+    whole, away = lower.read_text(), listed.with_name(listed.name + ".away")
+    assert codes() == set()
+    try:
+        lower.write_text(":".join(whole.split(":")[::-1]))
+        assert codes() == {"LOWER_MISMATCH"}
+        listed.rename(away)
+        with pytest.raises(StoreError) as caught:
+            open_image(root, reference=reference)
+        assert (caught.value.member, caught.value.expected) == (str(lower), whole[:200])
+        lower.write_text(whole)
+        # Chains, or ids, tell alone that all is well.
+        assert codes() == set()
+    finally:
+        lower.write_text(whole)
+        if away.exists():
+            away.rename(listed)
+
+
+def test_what_docker_has_written_stands_together(engine: tuple[Docker, str]) -> None:
+    docker, ident = engine
+    if docker.driver == "vfs":
+        pytest.skip("vfs keeps no names of the layers beneath")
+    with open_image(docker.data_root, reference=TAG) as image:
+        config = str(image.id)[7:]
+    listed = docker.data_root / "image/overlay2/imagedb/content/sha256" / config
+    stands_by_what_engines_write(
+        docker.data_root, docker.layer_folders(ident)[-1], "changed", listed
+    )
+
+
+def test_what_podman_has_written_stands_together(store: Storage) -> None:
+    if store.driver == "vfs":
+        pytest.skip("vfs keeps no names of the layers beneath")
+    listed = store.root / "overlay-images/images.json"
+    stands_by_what_engines_write(store.root, store.layer_folders("changed")[-1], "changed", listed)
+
+
+def test_podmans_ids_tell_the_parent_without_the_image(store: Storage) -> None:
+    """What is pulled has ids that are made of digests, with either driver."""
+    images = store.root / f"{store.driver}-images/images.json"
+    layers = store.root / f"{store.driver}-layers/layers.json"
+    whole, kept = layers.read_bytes(), images.read_bytes()
+    items = json.loads(whole)
+    top = next(item for item in items if item.get("diff-digest") and item.get("parent"))
+    parent = top.pop("parent")
+    try:
+        images.write_text("[]")
+        open_image(store.root, reference="changed").close()
+        layers.write_text(json.dumps(items))
+        with pytest.raises(StoreError) as caught:
+            open_image(store.root, reference="changed")
+        assert (caught.value.expected, caught.value.actual) == (parent, "nothing")
+    finally:
+        images.write_bytes(kept)
+        layers.write_bytes(whole)

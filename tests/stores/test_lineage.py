@@ -444,3 +444,90 @@ def test_ids_that_are_made_of_digests_tell_the_parent(
     with pytest.raises(StoreError) as caught:
         open_image(made.root, reference="box")
     assert (caught.value.pointer, caught.value.expected) == ("/0/parent", "nothing")
+
+
+# -- what the engine would mount ------------------------------------------------------------------
+
+
+def keep_lower(made: Made, other: Made) -> tuple[Path, str]:
+    """Write what overlay drivers keep: a name for each layer, and those of the layers beneath."""
+    own = made.diffs[0].parent.with_name("mount-rw" if made.root.name == "docker" else "top")
+    beneath = [folder.parent for folder in reversed(made.diffs)]
+    if (own.parent / "mount-init").is_dir():
+        beneath.insert(0, own.parent / "mount-init")
+    for number, folder in enumerate((*beneath, other.diffs[0].parent)):
+        (folder / "link").write_text(f"NAME{number}")
+    lower = ":".join(f"l/NAME{number}" for number in range(len(beneath)))
+    (own / "lower").write_text(lower)
+    return own / "lower", lower
+
+
+@pytest.fixture(params=["docker", "storage"])
+def either(request: pytest.FixtureRequest) -> tuple[Made, Made]:
+    """Give a root of Docker, then one of containers/storage, each with two images."""
+    made: tuple[Made, Made] = request.getfixturevalue(request.param)
+    return made
+
+
+def forgotten(made: Made) -> None:
+    """Let the image have been removed by force."""
+    (forget_image if made.root.name == "docker" else forget_listed)(made)
+
+
+def codes(made: Made) -> set[str]:
+    """Give the findings of the container, which shows its whole tree."""
+    with open_image(made.root, reference="box") as image, image.fs() as view:
+        assert view.readtext("/etc/keep") == "kept"
+        return {item.code for item in image.findings} - {"ROOT_ENTRY"}
+
+
+def test_what_the_engine_would_mount_is_what_is_shown(either: tuple[Made, Made]) -> None:
+    place, _ = keep_lower(*either)
+    assert codes(either[0]) == set()
+    forgotten(either[0])
+    assert codes(either[0]) == set()
+    # It is not needed: one that is gone or no file costs nothing.
+    place.unlink()
+    assert codes(either[0]) == set()
+    os.mkfifo(place)
+    assert codes(either[0]) == set()
+
+
+@pytest.mark.parametrize("change", ["fewer", "other", "more"])
+def test_another_base_that_the_engine_would_mount_is_told(
+    either: tuple[Made, Made], change: str
+) -> None:
+    made, _ = either
+    place, lower = keep_lower(*either)
+    wrong = {
+        "fewer": lower.rpartition(":")[0],
+        "other": f"{lower.rpartition(':')[0]}:l/NAME{lower.count(':') + 1}",
+        "more": f"{lower}:l/NAME{lower.count(':') + 1}",
+    }[change]
+    place.write_text(wrong)
+    # The configuration of the image says which is right.
+    assert codes(made) == {"LOWER_MISMATCH"}
+    forgotten(made)
+    with pytest.raises(StoreError) as caught:
+        open_image(made.root, reference="box")
+    error = caught.value
+    assert (error.member, error.expected, error.actual) == (str(place), lower, wrong)
+    assert error.hint is not None
+
+
+def test_a_parent_that_only_the_mount_can_tell_is_found(storage: tuple[Made, Made]) -> None:
+    """Without the image, and by ids of chance, nothing else would."""
+    made, other = storage
+    keep_lower(made, other)
+    forget_listed(made)
+    bend(made, "layers", "top", parent=layer_of(other, 0))
+    with pytest.raises(StoreError, match="would mount") as caught:
+        open_image(made.root, reference="box")
+    assert (caught.value.expected, caught.value.actual) == ("l/NAME2", "l/NAME0:l/NAME1")
+
+
+def test_a_layer_that_docker_has_prepared_is_missed(docker: tuple[Made, Made]) -> None:
+    made, other = docker
+    keep_lower(made, other)
+    (mount_of(made) / "init-id").unlink()
+    assert codes(made) == {"LOWER_MISMATCH"}

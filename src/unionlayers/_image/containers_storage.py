@@ -26,6 +26,7 @@ from unionlayers._image.document import Document, parse_document
 from unionlayers._image.engine_store import EngineStore, StoredLayer, checked_id
 from unionlayers._image.found_layers import FoundLayers
 from unionlayers._image.layer_chain import NOTHING, OWN, LayerChain
+from unionlayers._image.lower_links import lower_findings
 from unionlayers._image.namespaces import owners_within
 from unionlayers._image.odd_files import attempt, faults, told_of
 from unionlayers._image.record import (
@@ -205,6 +206,7 @@ class _Driver:
         else:
             chain.require(diff_ids, own=1)
         found = self._found(chain, diff_ids, own=1)
+        odd = lower_findings(self.store, found, certain=diff_ids is not None)
         if found.layers and found.layers[-1].member is not None and not self._is_fuse():
             self._own_namespace(found.layers[-1].member, item)
         return evolve(
@@ -212,7 +214,7 @@ class _Driver:
             layers=tuple(found.layers),
             missing=tuple(found.missing),
             documented=max(0, len(found.layers) - 1),
-            findings=(*blank.findings, *found.findings),
+            findings=(*blank.findings, *found.findings, *odd),
         )
 
     def _own_namespace(self, folder: str, container: Document) -> None:

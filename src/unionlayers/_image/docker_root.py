@@ -25,6 +25,7 @@ from unionlayers._image.document import Document
 from unionlayers._image.engine_store import EngineStore, StoredLayer, checked_id
 from unionlayers._image.found_layers import FoundLayers
 from unionlayers._image.layer_chain import require_chain_id, require_top
+from unionlayers._image.lower_links import lower_findings
 from unionlayers._image.odd_files import attempt, faults, told_of
 from unionlayers._image.record import DocumentFinding, ImageRecord, LayerCount, oddities_of
 from unionlayers._tar.id_map import SAME, Owners
@@ -207,6 +208,7 @@ class _Driver:
         require_top(parent, diff_ids, f"{self.store.label}/{mount}/parent")
         documented = len(layers.layers)
         self._add_mounted(layers, mount, self._owners_in(document.member))
+        findings += lower_findings(self.store, layers, certain=diff_ids is not None)
         return evolve(
             named,
             id=found[0].id if found else None,

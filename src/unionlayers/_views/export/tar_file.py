@@ -79,7 +79,7 @@ class _Part(FileIO):
             error.filename = self._destination
             raise
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any, /) -> int:
         """Write bytes."""
         try:
             return super().write(data)
