@@ -346,6 +346,8 @@ def test_the_program_and_each_command_have_help(cli: Cli) -> None:
 def test_a_shell_gets_its_completion(shell: str, cli: Cli) -> None:
     done = cli("completion", shell)
     assert (done.code, "_UNIONLAYERS_COMPLETE" in done.out) == (0, True)
+    how = {"bash": "complete ", "zsh": "#compdef unionlayers", "fish": "complete "}[shell]
+    assert [line for line in done.lines if line.strip().startswith(how) and "unionlayers" in line]
 
 
 @pytest.mark.parametrize(

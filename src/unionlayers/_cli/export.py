@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import click
 
-from unionlayers._cli.entries import absolute
+from unionlayers._cli.entries import Tree, absolute
 from unionlayers._cli.opening import Opening, Session
 from unionlayers._cli.options import IMAGE_PATH, image_argument, json_option, opening_options
 from unionlayers._cli.output import count
+from unionlayers._cli.path_faults import PathFaults
 from unionlayers._foundation.names import printable
 
 __all__ = ["export"]
@@ -49,7 +50,7 @@ def export(
     devices: bool,
     names: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """
     Write the files of IMAGE to DESTINATION: a new tar, a new or empty folder, or - for a tar.
 
@@ -67,36 +68,41 @@ def export(
     if patterns and path is not None:
         raise click.UsageError("--pattern is matched against the whole path; leave --path out")
     with session.image(image, index=True) as opened:
-        view = opened.fs(opening.indexes(opened))
+        chosen = opening.indexes(opened)
+        view = opened.fs(chosen)
+        below = "/" if path is None else absolute(path)
+        faults = PathFaults(out, Tree(opened, opened.union(chosen)))
         try:
-            done = view.export(
-                target,
-                form=form,
-                path="/" if path is None else absolute(path),
-                pattern=patterns or None,
-                links=links,
-                owners=owners,
-                setuid=setuid,
-                xattrs=xattrs,
-                devices=devices,
-                names=names,
-                progress=session.bar,
-            )
+            with faults.catching(below):
+                done = view.export(
+                    target,
+                    form=form,
+                    path=below,
+                    pattern=patterns or None,
+                    links=links,
+                    owners=owners,
+                    setuid=setuid,
+                    xattrs=xattrs,
+                    devices=devices,
+                    names=names,
+                    progress=session.bar,
+                )
         except ValueError as error:
             if isinstance(error, OSError):
                 raise
             raise click.UsageError(str(error)) from None
     session.bar.stop()
-    if streamed:
-        return
+    if streamed or faults.code:
+        return faults.code
     if as_json:
         left = [{"path": one.path, "reason": one.reason} for one in done.left_out]
         members = {"entries": done.entries, "bytes": done.bytes, "left_out": left}
         out.document("export", {**members, "rewritten": list(done.rewritten)})
-        return
+        return 0
     told = count(done.entries, "entry", "entries")
     out.line(f"{told}, {count(done.bytes, 'byte')} to {printable(destination)}")
     for one in done.left_out:
         out.line(f"left out, as it is a {one.reason}: {printable(one.path)}")
     if done.rewritten:
         out.line(f"made relative: {count(len(done.rewritten), 'absolute link')}")
+    return 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from unionlayers._cli.entries import absolute
+from unionlayers._cli.entries import Tree, absolute
 from unionlayers._cli.faults import NO
 from unionlayers._cli.opening import Opening, Session
 from unionlayers._cli.options import (
@@ -18,10 +18,12 @@ from unionlayers._cli.options import (
     paths_argument,
 )
 from unionlayers._cli.output import count, size_text, step_text
+from unionlayers._cli.path_faults import near_to
 from unionlayers._foundation.names import printable
 from unionlayers._image.config import Step
 from unionlayers._image.explanation import Explanation
 from unionlayers._image.hidden import HiddenEntry
+from unionlayers._image.image import Image
 from unionlayers._image.path_versions import Version
 from unionlayers._layers.finding import Finding
 
@@ -54,6 +56,8 @@ def explain(opening: Opening, image: str, paths: tuple[str, ...], as_json: bool)
                 session.out.line()
             for line in str(found).split("\n"):
                 session.out.line(line)
+            if found.absence is not None and found.absence.layer is None:
+                _say_near(session, opened, path)
     return code
 
 
@@ -99,7 +103,17 @@ def history(opening: Opening, image: str, path: str | None, as_json: bool) -> in
                 right=("layer", "size"),
                 empty=f"no layer has {printable(path)}",
             )
+            if not versions:
+                _say_near(session, opened, path)
         return 0 if versions else NO
+
+
+def _say_near(session: Session, image: Image, path: str) -> None:
+    """Ask for a name that is like one which no layer has."""
+    near = near_to(Tree(image, image.union(session.opening.indexes(image))), path)
+    if near is not None:
+        session.out.flush()
+        session.out.remark(near)
 
 
 @click.command()

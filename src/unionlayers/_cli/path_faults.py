@@ -11,7 +11,7 @@ from unionlayers._cli.faults import close_to, code_of, lines_of
 from unionlayers._cli.output import Output
 from unionlayers.errors import LayerError, PathError, PathNotFoundError, UnionLayersError
 
-__all__ = ["PathFaults"]
+__all__ = ["PathFaults", "near_to"]
 
 
 class PathFaults:
@@ -46,7 +46,7 @@ class PathFaults:
         sys.stdout.flush()
         first, *more = lines_of(error)
         if isinstance(error, PathNotFoundError):
-            told = self._taken(error.path or "") or self._near(error)
+            told = self._taken(error.path or "") or near_to(self._tree, error.path or "")
             if told is not None:
                 more.append(told)
         sys.stderr.write(f"unionlayers: {first}\n" + "".join(f"  {line}\n" for line in more))
@@ -66,19 +66,26 @@ class PathFaults:
             f"--layers :{absence.layer} shows what was there"
         )
 
-    def _near(self, error: PathNotFoundError) -> str | None:
-        """Ask for a name like the first one on the way that is not there."""
-        above = ""
-        for part in (error.path or "").split("/"):
-            if part in ("", "."):
-                continue
-            try:
-                directory = self._tree.find(above, follow=True).directory
-                if directory is None:
-                    return None
-                if directory.lookup(part) is None:
-                    return close_to(part, directory.names(), above=f"{above}/")
-            except PathError:
+
+def near_to(tree: Tree, path: str) -> str | None:
+    """
+    Ask for a name like the first one of a path that is not there; None where there is none.
+
+    Args:
+        tree: Where it is looked for.
+        path: From the root.
+    """
+    above = ""
+    for part in path.split("/"):
+        if part in ("", "."):
+            continue
+        try:
+            directory = tree.find(above, follow=True).directory
+            if directory is None:
                 return None
-            above = f"{above}/{part}"
-        return None
+            if directory.lookup(part) is None:
+                return close_to(part, directory.names(), above=f"{above}/")
+        except PathError:
+            return None
+        above = f"{above}/{part}"
+    return None
