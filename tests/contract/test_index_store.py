@@ -109,7 +109,7 @@ def test_every_row_of_the_semantics_table_is_answered_from_a_store_as_without(
     from unionlayers._image import indexing
 
     # No record is shared inside of the process, so that the store is asked.
-    monkeypatch.setattr(indexing, "_share", lambda *_: None)
+    monkeypatch.setattr(indexing, "_share", lambda *_, **__: None)
     store = DirectoryIndexStore(folder)
     ways: Any = ("error", "warn") if sample_size > 1000 else ("error",)
     rows = 0

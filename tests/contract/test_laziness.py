@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from answers import counted
 
 from unionlayers import open_image
+from unionlayers._image import stored_layers
 from unionlayers.testing import (
     ImageDescription,
     directory,
@@ -164,10 +166,12 @@ def test_a_layer_that_occurs_twice_in_an_image_is_passed_over_once(make: Any) ->
         assert image.layers[0].fs().exists("/etc/twice")
 
 
+@pytest.mark.parametrize("settled", [True, False], ids=["left alone", "just written"])
 @pytest.mark.parametrize("make", [docker_archive, oci_archive])
 def test_a_layer_that_two_images_of_one_archive_share_is_passed_over_once(
-    make: Any, tmp_path: Path
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, settled: bool
 ) -> None:
+    monkeypatch.setattr(stored_layers, "_SETTLED_NS", -1 if settled else 10**19)
     shared = [directory("etc"), file("etc/shared", big(9))]
     path = tmp_path / "two.tar"
     path.write_bytes(
@@ -189,8 +193,11 @@ def test_a_layer_that_two_images_of_one_archive_share_is_passed_over_once(
         one.layers[0].fs().listdir("/")
         assert told
         told.clear()
-        two.layers[0].fs().listdir("/")
-        assert told == []
+        with counted(monkeypatch) as counts:
+            two.layers[0].fs().listdir("/")
+        # A later write to a file that was just written may go unseen, so that it is hashed again.
+        assert counts == {"passes": 0, "hashes": 0 if settled else 1}
+        assert (told == []) == settled
 
 
 def test_a_layer_is_passed_over_once_however_many_views_and_questions_there_are() -> None:

@@ -2,9 +2,9 @@
 The record of a layer's blob: from this process, from a store, or from a pass over its bytes.
 
 A record is used again without a pass only for bytes that were hashed: the same stretch of the same
-unchanged file, hashed by this process or by one that left a note of it in a store, or other bytes
-whose digest was computed anew and found equal.  A digest in an archive is a claim, never a key by
-itself.
+unchanged file, left alone before it was hashed by this process or by one that left a note of it in
+a store, or other bytes whose digest was computed anew and found equal.  A digest in an archive is a
+claim, never a key by itself.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def index_blob(
             verify=True,
             limits=limits,
             progress=progress,
-            enter=stored is not None,
+            enter=stored is not None and verify,
         )
 
     work = _Work(source, promise, compression, verify, limits, progress, remake)
@@ -140,7 +140,7 @@ def index_blob(
         )
     if verify:
         compare_promise(known, promise)
-    _share(work, known)
+    _share(work, known, settled=settled)
     if stored is not None and verify and not fresh:
         _keep(work, stored, known, hashed=hashed is not None, settled=settled)
     return known
@@ -194,8 +194,6 @@ def _known_bytes(work: _Work, stored: StoredLayers | None) -> LayerIndex | None:
     """
     expected = work.promise.digest
     if expected is None:
-        if stored is None:
-            return None
         expected = _guessed(work, stored)
         if expected is None:
             return None
@@ -217,31 +215,31 @@ def _known_bytes(work: _Work, stored: StoredLayers | None) -> LayerIndex | None:
     )
 
 
-def _guessed(work: _Work, stored: StoredLayers) -> str | None:
+def _guessed(work: _Work, stored: StoredLayers | None) -> str | None:
     """Give the digest that a blob may have which no document names."""
     diff_id = work.promise.diff_id
     plain = sniff(work.source.pread(0, 64)) == "identity"
     if plain and diff_id is not None and diff_id.startswith("sha256:"):
         return diff_id
-    return stored.likely(work.source, work.algorithm)
+    return None if stored is None else stored.likely(work.source, work.algorithm)
 
 
 def _stored_record(work: _Work, stored: StoredLayers, digest: str) -> LayerIndex | None:
     """Give the record of a store; its bytes are, or will be, known to have the digest."""
-    record = stored.record(digest, work.limits, work.remake)
+    record = stored.record(digest, work.limits, work.remake, mend=work.verify)
     if record is None or record.blob_size != work.source.size:
         return None
     return record
 
 
-def _share(work: _Work, known: LayerIndex) -> None:
-    """Let other images of this process have a record."""
+def _share(work: _Work, known: LayerIndex, *, settled: bool) -> None:
+    """Let other images of this process have a record, by the place of bytes that stay the same."""
     if isinstance(known, MappedIndex):
         # It asks the bytes of one image, which may be closed before the others are.
         return
     place = work.place
     with _shared.lock:
-        if place is not None:
+        if place is not None and settled:
             _shared.by_place[place] = known
         if work.verify and known.blob_digest is not None:
             _shared.by_digest[known.blob_digest, work.compression, work.limits] = known

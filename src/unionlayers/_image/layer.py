@@ -15,13 +15,17 @@ from unionlayers._codec.forward import Progress
 from unionlayers._codec.random_access import RandomSource, open_random
 from unionlayers._foundation.forking import renew_in_children
 from unionlayers._foundation.names import decode
-from unionlayers._image.blob_pass import Promise, compare_promise, declared_codec
+from unionlayers._image.blob_pass import (
+    Promise,
+    compare_promise,
+    declared_codec,
+    digest_of_source,
+)
 from unionlayers._image.harvest import Harvest
 from unionlayers._image.indexing import index_blob
 from unionlayers._image.layer_content import LayerContent
 from unionlayers._image.meter import Meter
 from unionlayers._image.record import LayerRecord, said_of_link
-from unionlayers._image.stored_layers import is_settled
 from unionlayers._image.view_makers import view_maker
 from unionlayers._layers.finding import Finding
 from unionlayers._tar.index import LayerIndex
@@ -29,6 +33,7 @@ from unionlayers._tar.mapped_index import MappedIndex
 from unionlayers.errors import (
     BlobNotFoundError,
     CorruptError,
+    DigestMismatchError,
     LimitError,
     UnionLayersError,
     UnsupportedError,
@@ -90,8 +95,6 @@ class Layer:
         self._made: LayerIndex | None = None
         self._failure: UnionLayersError | None = None
         self._content: ByteSource | None = None
-        # Whether bytes that are read later are surely those that were hashed.
-        self._vouched = False
         self.index = index
         self.chain_id = chain_id
         self.media_type = record.media_type
@@ -186,10 +189,7 @@ class Layer:
                 with self._image.guard(self._record.member):
                     self._made = self._indexed(progress)
             except UnionLayersError as error:
-                if error.layer is None:
-                    error.layer = self.index
-                if error.member is None:
-                    error.member = self._record.name or self._record.member
+                self._placed(error)
                 if isinstance(error, _LASTING):
                     self._failure = error
                 raise
@@ -203,21 +203,12 @@ class Layer:
         with self._lock:
             index = self.load()
             if self._content is None:
-                stored = self._image.stored
-                known = index.checkpoints if stored is None else stored.checkpoints(index)
-                blob = self._blob()
-                content = open_random(
-                    blob,
-                    index.codec,
-                    size=index.size,
-                    checkpoints=known,
-                    pages=self._image.pages,
-                    limits=self._image.options.limits,
-                )
-                if stored is not None and self._vouched and isinstance(content, RandomSource):
-                    self._image.on_closing(Harvest(stored, index, content, known))
-                # Whichever thread sees it may read from it.
-                self._content = LayerContent(content, self.index) if in_files(blob) else content
+                try:
+                    # Whichever thread sees it may read from it.
+                    self._content = self._opened(index)
+                except DigestMismatchError as error:
+                    self._placed(error)
+                    raise
             return self._content
 
     def findings(self) -> tuple[Finding, ...]:
@@ -265,13 +256,44 @@ class Layer:
         """Show the index and the digest."""
         return f"<Layer {self.index} {self.digest or self.diff_id or 'without digest'}>"
 
+    def _placed(self, error: UnionLayersError) -> UnionLayersError:
+        """Have an error say which layer it is about."""
+        if error.layer is None:
+            error.layer = self.index
+        if error.member is None:
+            error.member = self._record.name or self._record.member
+        return error
+
+    def _opened(self, index: LayerIndex) -> ByteSource:
+        image = self._image
+        stored, blob = image.stored, self._blob()
+        # Without verifying nothing is written, not even what is known.
+        keeps = stored is not None and image.options.verify and stored.knows(blob, index)
+        known = index.checkpoints
+        if stored is not None:
+            known = stored.checkpoints(index, self._rehashed if keeps else None)
+        opened = open_random(
+            blob,
+            index.codec,
+            size=index.size,
+            checkpoints=known,
+            pages=image.pages,
+            limits=image.options.limits,
+        )
+        if stored is not None and keeps and isinstance(opened, RandomSource):
+            image.on_closing(Harvest(stored, index, opened, known))
+        return LayerContent(opened, self.index) if in_files(blob) else opened
+
+    def _rehashed(self, digest: str) -> str:
+        """Give the digest of the blob as it is now, by the algorithm of *digest*."""
+        blob = self._blob()
+        return digest_of_source(blob, digest, self._meter(blob.size))
+
     def _indexed(self, progress: Progress | None) -> LayerIndex:
         image = self._image
         record = self._record
         blob = self._blob()
         verify = image.options.verify and is_original(blob)
-        # Asked before they are hashed: a file object may change unnoticed at any time.
-        settled = is_settled(blob.identity)
         if image.options.verify and not verify and record.diff_id is not None:
             raise UnsupportedError(
                 "the store has not kept what the tar of the layer was, so its diff_id cannot be "
@@ -304,7 +326,6 @@ class Layer:
             stored=image.stored,
         )
         image.remember(record.member, made)
-        self._vouched = verify and settled
         return made
 
     def _meter(self, size: int) -> Progress | None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Literal
 
-from attrs import astuple, frozen
+from attrs import astuple, field, frozen
 
 from unionlayers._bytes.source import ByteSource, SourceIdentity
 from unionlayers._codec import checkpoint_file
@@ -30,6 +30,7 @@ from unionlayers._image.index_store import DirectoryIndexStore, IndexStore
 from unionlayers._tar import index_file
 from unionlayers._tar.index import LayerIndex
 from unionlayers._tar.mapped_index import MappedIndex
+from unionlayers.errors import DigestMismatchError
 
 __all__ = ["IndexChoice", "StoredLayers", "is_settled", "store_named"]
 
@@ -95,21 +96,29 @@ class StoredLayers:
     """
 
     store: IndexStore
+    # What this process has hashed stays noted where the store could not keep the note, or has
+    # given it up since.
+    _hashed: dict[tuple[SourceIdentity, str], str] = field(init=False, factory=dict, eq=False)
 
     # -- records ----------------------------------------------------------------------------------
 
     def record(
-        self, digest: str, limits: Limits, remake: Callable[[], LayerIndex]
+        self, digest: str, limits: Limits, remake: Callable[[], LayerIndex], *, mend: bool
     ) -> MappedIndex | None:
         """
         Give the record of the blob with a digest, if there is one that keeps within the limits.
 
+        Where it proves to be damaged while it is used, *remake* is called, and the digest that it
+        computes is compared with *digest*: a `DigestMismatchError` reaches whoever asked.
+
         Args:
             digest: Computed, or noted by one who computed it.
             limits: What the layer must be known to be within.
-            remake: Passes over the bytes of the layer, where the record proves to be damaged.
+            remake: Passes over the bytes of the layer and computes both digests.
+            mend: Put what was remade in place of the damaged file; False for those who do not
+                verify, who write nothing.
         """
-        found = self._opened(digest, lambda: self._remade(remake, limits))
+        found = self._opened(digest, lambda: self._remade(digest, limits, remake, mend=mend))
         if found is None or not found.facts.within(limits):
             return None
         return found
@@ -146,9 +155,13 @@ class StoredLayers:
             return None
         return found if found.blob_digest == digest else None
 
-    def _remade(self, remake: Callable[[], LayerIndex], limits: Limits) -> LayerIndex:
+    def _remade(
+        self, digest: str, limits: Limits, remake: Callable[[], LayerIndex], *, mend: bool
+    ) -> LayerIndex:
         index = remake()
-        self._put(index, limits, None)
+        _check_same(digest, index.blob_digest)
+        if mend:
+            self._put(index, limits, None)
         return index
 
     def _put(self, index: LayerIndex, limits: Limits, bounds: Mapping[str, int] | None) -> None:
@@ -158,23 +171,41 @@ class StoredLayers:
 
     # -- checkpoints ------------------------------------------------------------------------------
 
-    def checkpoints(self, index: LayerIndex) -> tuple[Checkpoint, ...]:
-        """Give all checkpoints that are known of a layer."""
-        if index.blob_digest is None:
+    def checkpoints(
+        self, index: LayerIndex, mend: Callable[[str], str] | None = None
+    ) -> tuple[Checkpoint, ...]:
+        """
+        Give all checkpoints that are known of a layer.
+
+        Args:
+            index: The record of the layer.
+            mend: Computes the digest of the bytes of the layer, by the algorithm of the one that
+                it is given.  A damaged file is replaced after that alone; without it the file
+                stays, and only what it says is not used.
+
+        Raises:
+            DigestMismatchError: The file is damaged, and the bytes are not those that the record
+                was made of.
+        """
+        digest = index.blob_digest
+        if digest is None:
             return index.checkpoints
-        data = self.store.get(_checkpoints_name(index.blob_digest))
+        data = self.store.get(_checkpoints_name(digest))
         if data is None:
             return index.checkpoints
         try:
             found = checkpoint_file.unpack_checkpoints(
                 data,
-                blob_digest=index.blob_digest,
+                blob_digest=digest,
                 codec=index.codec,
                 blob_size=index.blob_size,
                 size=index.size,
             )
         except DamagedFileError:
             # What is read next makes them again.
+            if mend is not None:
+                _check_same(digest, mend(digest))
+                self._put_checkpoints(index, digest, index.checkpoints)
             return index.checkpoints
         known = {point.offset: point for point in (*index.checkpoints, *found)}
         return tuple(known[offset] for offset in sorted(known))
@@ -187,25 +218,48 @@ class StoredLayers:
         if sum(len(point.window) for point in known.values()) > MOST_HELD:
             # Those who read have dropped every second one: what they kept is enough.
             known = {point.offset: point for point in points}
-        pieces = checkpoint_file.pack_checkpoints(
-            index.blob_digest, index.codec, index.size, [known[at] for at in sorted(known)]
-        )
-        self.store.put(_checkpoints_name(index.blob_digest), pieces)
+        self._put_checkpoints(index, index.blob_digest, [known[at] for at in sorted(known)])
+
+    def _put_checkpoints(
+        self, index: LayerIndex, digest: str, points: Sequence[Checkpoint]
+    ) -> None:
+        pieces = checkpoint_file.pack_checkpoints(digest, index.codec, index.size, points)
+        self.store.put(_checkpoints_name(digest), pieces)
 
     # -- sources ----------------------------------------------------------------------------------
+
+    def knows(self, source: ByteSource, index: LayerIndex) -> bool:
+        """
+        Tell whether a record is that of the bytes of a source, and these are surely unchanged.
+
+        They are if their digest was noted: by an earlier process in the store, or by this one,
+        whether or not the store could keep it.  Only what is found out from such bytes may be
+        kept under their digest.
+
+        Args:
+            source: The blob of a layer.
+            index: What is taken to be its record.
+        """
+        digest = index.blob_digest
+        if digest is None or index.blob_size != source.size:
+            return False
+        return self.digest_of(source, digest.partition(":")[0]) == digest
 
     def digest_of(self, source: ByteSource, algorithm: str) -> str | None:
         """Give the digest that was computed of just these bytes, as far as their file can tell."""
         identity = source.identity
         if identity is None or not identity.inode:
             return None
-        return self._noted(_source_name(identity, algorithm), _SOURCE, _numbers(identity))
+        noted = self._hashed.get((identity, algorithm))
+        return noted or self._noted(_source_name(identity, algorithm), _SOURCE, _numbers(identity))
 
     def note(self, source: ByteSource, digest: str) -> None:
         """Note the digest of a source that was settled before its bytes were hashed."""
         identity = source.identity
         if identity is not None:
-            name = _source_name(identity, digest.partition(":")[0])
+            algorithm = digest.partition(":")[0]
+            self._hashed[identity, algorithm] = digest
+            name = _source_name(identity, algorithm)
             self.store.put(name, _note(_SOURCE, _numbers(identity), digest))
 
     def likely(self, source: ByteSource, algorithm: str) -> str | None:
@@ -231,6 +285,16 @@ class StoredLayers:
         except DamagedFileError:
             return None
         return digest if is_digest(digest) else None
+
+
+def _check_same(expected: str, actual: str | None) -> None:
+    """Raise `DigestMismatchError` unless what was hashed anew is what the store has a file of."""
+    if actual != expected:
+        raise DigestMismatchError(
+            "the layer is not what the record in the index store was made of",
+            expected=expected,
+            actual=actual,
+        )
 
 
 def _record_name(digest: str) -> str:
