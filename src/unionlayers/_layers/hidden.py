@@ -1,7 +1,7 @@
 """
 What the layers of a stack ship and the whole stack does not show.
 
-Each layer's tree is gone through beside those of the layers above it, directory by directory; the
+The trees of all layers are gone through side by side, directory by directory and each once; the
 lowest layer above that takes a name away is the one that hides it, whatever those further up do
 to its directory.  Only names with content of their own, links and special files count, and
 directories that are gone: one that an upper layer gives other metadata is still there.
@@ -10,7 +10,7 @@ directories that are gone: one that an upper layer gives other metadata is still
 from __future__ import annotations
 
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import define, field, frozen
 
@@ -56,14 +56,6 @@ class HiddenName:
 
 
 @frozen
-class _Above:
-    """A directory of an upper layer that lies over the one that is looked at."""
-
-    slot: int
-    number: int
-
-
-@frozen
 class _End:
     """What takes a name away, and where."""
 
@@ -71,20 +63,38 @@ class _End:
     reason: str
 
 
-@frozen
-class _Over:
+@frozen(eq=False)
+class _Share:
     """
-    What layers above have over a directory.
+    What one layer has at the path of a directory.
 
     Attributes:
-        above: Those that have it as well, lowest first, up to the one that ends it.
-        end: What takes away what is in the directory and none of those does; None if it is shown.
-        again: Number of the directory that the layer of *end* has in its place, or -1.
+        slot: Position of the layer.
+        number: The directory there.
+        end: What takes away all that it has in the directory; None if nothing above does.
     """
 
-    above: list[_Above]
-    end: _End | None = None
-    again: int = -1
+    slot: int
+    number: int
+    end: _End | None
+
+
+@frozen(eq=False)
+class _Said:
+    """
+    What one layer says of a name.
+
+    Attributes:
+        share: Of its directory.
+        row: What the layer has there, -1 if nothing.
+        inner: The number of that if it is a directory, else -1.
+        marked: Whether the layer hides what is beneath.
+    """
+
+    share: _Share
+    row: int
+    inner: int
+    marked: bool
 
 
 def hidden_names(union: Union) -> Iterator[HiddenName]:
@@ -95,104 +105,150 @@ def hidden_names(union: Union) -> Iterator[HiddenName]:
         UnionLayersError: A layer cannot be read or applied.
 
     Cost:
-        Indexes every layer; then linear in the entries of each layer and in how many layers above
-        share their directories.  Without recursion.
+        Indexes every layer; then linear in the entries of all layers together, however many share
+        a directory.  Without recursion.
     """
-    for slot in range(union.top):
-        yield from _hidden_in(union, slot)
+    found: list[list[HiddenName]] = [[] for _ in range(union.top)]
+    for name in _hidden(union):
+        found[name.slot].append(name)
+    for slot, names in enumerate(found):
+        yield from names
+        names.clear()
         yield from _lost_in(union, slot)
 
 
-def _hidden_in(union: Union, slot: int) -> Iterator[HiddenName]:
-    changeset = union.changeset(slot)
-    above = [_Above(upper, 0) for upper in range(slot + 1, union.top)]
-    pending = [(0, _Over(above))]
+def _hidden(union: Union) -> Iterator[HiddenName]:
+    """
+    Give what upper layers take away: each path that several layers have is looked at once.
+
+    A directory that one layer alone has is passed by where nothing ends it.
+    """
+    pending = [[_Share(slot, 0, None) for slot in range(union.top)]]
     while pending:
-        number, over = pending.pop()
-        children = changeset.children(number)
-        touched = children.keys() if over.end else _touched(union, over.above, children)
-        for name, row in children.items():
-            if name not in touched and changeset.directory(row) < 0:
-                continue
-            if union.is_left_out(slot, row):
-                continue
-            inner = changeset.directory(row)
-            if inner >= 0:
-                ended, beneath = _followed(union, over, name)
-                pending.append((inner, beneath))
-            else:
-                ended = _ending(union, over, name)
-            if ended is not None and (inner < 0 or _has_entry(changeset, row)):
-                yield HiddenName(slot, row, ended.slot, ended.reason, changeset)
+        shares = pending.pop()
+        opaque = _next_opaque(union, shares)
+        for said in _said(union, shares, whole=bool(opaque)):
+            inner: list[_Share] = []
+            above = _Above(opaque)
+            # From the top: what ends a name is what was met last.
+            for one in reversed(said):
+                own = above.end_of(one)
+                if own is not None and one.row >= 0:
+                    changeset = union.changeset(one.share.slot)
+                    if one.inner < 0 or _has_entry(changeset, one.row):
+                        yield HiddenName(one.share.slot, one.row, own.slot, own.reason, changeset)
+                if one.inner >= 0:
+                    inner.append(_Share(one.share.slot, one.inner, above.end_inside(one)))
+                above.meet(one)
+            if len(inner) > 1 or (inner and inner[0].end is not None):
+                inner.reverse()
+                pending.append(inner)
 
 
-def _touched(union: Union, above: list[_Above], names: Mapping[str, int]) -> Collection[str]:
-    """Give the names that upper layers can end: few, and found without asking for each."""
-    touched: set[str] = set()
-    for upper in above:
-        changeset = union.changeset(upper.slot)
-        if changeset.opaque(upper.number):
-            return names.keys()
-        touched.update(names.keys() & changeset.children(upper.number).keys())
-        touched.update(names.keys() & changeset.whiteouts(upper.number))
-    return touched
+def _next_opaque(union: Union, shares: Sequence[_Share]) -> Mapping[int, int]:
+    """Give, by the slot of each share, the lowest one above it that makes the directory opaque."""
+    found: dict[int, int] = {}
+    at = -1
+    for share in reversed(shares):
+        if at >= 0:
+            found[share.slot] = at
+        if union.changeset(share.slot).opaque(share.number):
+            at = share.slot
+    return found
 
 
-def _followed(union: Union, over: _Over, name: str) -> tuple[_End | None, _Over]:
-    """Give what ends a directory, and what layers above have over it."""
-    beside: list[_Above] = []
-    for upper in over.above:
-        mark = _mark(union, upper, name)
-        row = _row_of(union, upper.slot, upper.number, name)
-        inner = -1 if row is None else union.changeset(upper.slot).directory(row)
-        if mark is None and (row is None or inner >= 0):
-            if row is not None:
-                beside.append(_Above(upper.slot, inner))
-            continue
-        # A mark takes away what is beneath, even where something else has the name.
-        end = mark or _End(upper.slot, "type change")
-        own = _End(upper.slot, "type change") if row is not None and inner < 0 else end
-        return own, _Over(beside, end, inner)
-    if over.end is None:
-        return None, _Over(beside)
-    row = _row_of(union, over.end.slot, over.again, name)
-    inner = -1 if row is None else union.changeset(over.end.slot).directory(row)
-    own = over.end if row is None or inner >= 0 else _End(over.end.slot, "type change")
-    return own, _Over(beside, over.end, inner)
+def _said(union: Union, shares: Sequence[_Share], *, whole: bool) -> Iterable[list[_Said]]:
+    """Give what the layers say of each name of a directory, lowest first."""
+    whole = whole or any(share.end is not None for share in shares)
+    if len(shares) < 2 and not whole:
+        return ()
+    once: dict[str, _Share] = {}
+    found: dict[str, list[_Said]] = {}
+    for share in shares:
+        changeset = union.changeset(share.slot)
+        children, marks = changeset.children(share.number), changeset.whiteouts(share.number)
+        for name in (*children, *(mark for mark in marks if mark not in children)):
+            said = found.get(name)
+            if said is None and not whole:
+                # Of what one layer alone has nothing is hidden, and it may be all of a large one.
+                first = once.setdefault(name, share)
+                if first is share:
+                    continue
+                said = found[name] = [_say(union, first, name)]
+            elif said is None:
+                said = found[name] = []
+            said.append(_say(union, share, name))
+    return found.values()
 
 
-def _ending(union: Union, over: _Over, name: str) -> _End | None:
-    """Give what ends a name that is no directory."""
-    for upper in over.above:
-        ended = _placed(union, upper.slot, upper.number, name) or _mark(union, upper, name)
-        if ended is not None:
-            return ended
-    if over.end is None:
-        return None
-    return _placed(union, over.end.slot, over.again, name) or over.end
+def _say(union: Union, share: _Share, name: str) -> _Said:
+    changeset = union.changeset(share.slot)
+    row = changeset.children(share.number).get(name)
+    marked = name in changeset.whiteouts(share.number)
+    if row is None or union.is_left_out(share.slot, row):
+        return _Said(share, -1, -1, marked)
+    return _Said(share, row, changeset.directory(row), marked)
 
 
-def _placed(union: Union, slot: int, number: int, name: str) -> _End | None:
-    """Give the end of a name that is no directory by what a layer has in its place."""
-    row = _row_of(union, slot, number, name)
-    if row is None:
-        return None
-    inner = union.changeset(slot).directory(row)
-    return _End(slot, "replaced" if inner < 0 else "type change")
+@define(eq=False)
+class _Above:
+    """
+    What layers above say of a name, met from the top.
 
+    Attributes:
+        opaque: By the slot of a layer, the next one above that makes the directory opaque.
+        said: The lowest that says anything.
+        ends: The lowest that ends a directory of the name.
+    """
 
-def _mark(union: Union, upper: _Above, name: str) -> _End | None:
-    """Give the end of a name by a mark in a directory of an upper layer."""
-    changeset = union.changeset(upper.slot)
-    if name in changeset.whiteouts(upper.number):
-        return _End(upper.slot, "whiteout")
-    return _End(upper.slot, "opaque") if changeset.opaque(upper.number) else None
+    opaque: Mapping[int, int]
+    said: _Said | None = None
+    ends: _Said | None = None
 
+    def meet(self, one: _Said) -> None:
+        """Go on below a layer."""
+        if one.row >= 0 or one.marked:
+            self.said = one
+        if one.marked or (one.row >= 0 and one.inner < 0):
+            self.ends = one
 
-def _row_of(union: Union, slot: int, number: int, name: str) -> int | None:
-    """Give the row of a name in a directory of a layer; -1 is a directory that has none."""
-    row = union.changeset(slot).children(number).get(name) if number >= 0 else None
-    return None if row is None or union.is_left_out(slot, row) else row
+    def end_of(self, one: _Said) -> _End | None:
+        """Give what takes away what a layer has under the name, None if nothing does."""
+        by = self.ends if one.inner >= 0 else self.said
+        at, whole = self._lowest(one, by), one.share.end
+        if whole is not None and (at < 0 or at >= whole.slot):
+            # Something else may have the place in the layer that ends the directory itself.
+            return self._placed(one, whole.slot) or whole
+        return None if at < 0 else self._placed(one, at) or self._marked(one, by, at)
+
+    def end_inside(self, one: _Said) -> _End | None:
+        """Give what takes away all that is in a directory; something else may keep its name."""
+        at, whole = self._lowest(one, self.ends), one.share.end
+        if whole is not None and (at < 0 or at >= whole.slot):
+            return whole
+        return None if at < 0 else self._marked(one, self.ends, at)
+
+    def _lowest(self, one: _Said, by: _Said | None) -> int:
+        """Give the lowest slot that ends it, -1 if none does."""
+        opaque = self.opaque.get(one.share.slot, -1)
+        if by is None or 0 <= opaque < by.share.slot:
+            return opaque
+        return by.share.slot
+
+    def _placed(self, one: _Said, slot: int) -> _End | None:
+        """Give the end by what a layer has in its place; a directory only gives way to others."""
+        by = self.ends if one.inner >= 0 else self.said
+        if by is None or by.share.slot != slot or by.row < 0:
+            return None
+        if one.inner < 0:
+            return _End(slot, "replaced" if by.inner < 0 else "type change")
+        return _End(slot, "type change") if by.inner < 0 else None
+
+    def _marked(self, one: _Said, by: _Said | None, slot: int) -> _End:
+        """Give the end by a mark; a mark takes away what is beneath, whatever has its name."""
+        if by is not None and by.share.slot == slot and by.marked:
+            return _End(slot, "whiteout")
+        return _End(slot, "opaque" if self.opaque.get(one.share.slot) == slot else "type change")
 
 
 def _has_entry(changeset: Changeset, row: int) -> bool:

@@ -1,0 +1,140 @@
+"""What the questions cost in stacks of many layers, in counted operations, never in seconds."""
+
+from __future__ import annotations
+
+import gc
+import io
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from unionlayers import open_image
+from unionlayers.testing import (
+    Entry,
+    ImageDescription,
+    directory,
+    docker_archive,
+    file,
+    hardlink,
+    opaque,
+    symlink,
+    whiteout,
+)
+
+Stack = list[list[Entry]]
+
+
+def opened(layers: Stack, **options: Any) -> Any:
+    """Give an image of layers that are stored plain."""
+    return open_image(io.BytesIO(docker_archive(ImageDescription(layers))), **options)
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """Count the functions, of Python and of C, that *work* calls."""
+    count = 0
+
+    def counted(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        if event in ("call", "c_call"):
+            count += 1
+
+    gc.collect()
+    sys.setprofile(counted)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def grows_evenly(costs: list[int]) -> bool:
+    """Tell whether four times the layers cost no more than five times as much, from n to 4 n."""
+    small, middle, large = costs
+    return middle <= 2.5 * small and large <= 2.5 * middle
+
+
+# -- stacks of a stranger --------------------------------------------------------------------------
+
+
+def made_anew(count: int) -> Stack:
+    """Give a directory that every layer hides and makes again."""
+    return [[whiteout("d"), file(f"d/f{n}", "x")] for n in range(count)]
+
+
+def emptied(count: int) -> Stack:
+    """Give a directory that every layer makes opaque."""
+    return [[opaque("d"), file(f"d/e/f{n}", "x")] for n in range(count)]
+
+
+def link_and_back(count: int) -> Stack:
+    """Give a directory that becomes a link and a directory again, layer by layer."""
+    both = [directory("d"), file("d/x", "1")], [symlink("d", "t")]
+    return [[file("t/x", "1")], *(both[n % 2] for n in range(count))]
+
+
+def names_of_a_lower_file(count: int) -> Stack:
+    """Give a file of which every layer makes another name."""
+    return [[file("f", "1")], *([hardlink(f"h{n}", "f", mtime=n)] for n in range(count))]
+
+
+def one_name_linked_again(count: int) -> Stack:
+    """Give a file to which every layer links the same name."""
+    return [[file("f", "1")], *([hardlink("h", "f", mtime=n)] for n in range(count))]
+
+
+def links_to_links(count: int) -> Stack:
+    """Give a file, and in each layer a hard link to the one of the layer beneath."""
+    return [[file("h0", "1")], *([hardlink(f"h{n + 1}", f"h{n}")] for n in range(count))]
+
+
+def links_in_turn(count: int) -> Stack:
+    """Give two files to which every layer links one name in turn, and one that stays."""
+    return [
+        [file("f0", "1"), file("f1", "1")],
+        *([hardlink("h", f"f{n % 2}"), hardlink(f"n{n}", f"f{n % 2}")] for n in range(count)),
+    ]
+
+
+def deep_and_renamed(count: int) -> Stack:
+    """Give a tree of many levels that every layer has under another name."""
+    deep = "/".join("d" * 60)
+    return [
+        [whiteout(f"a{n - 1}"), file(f"a{n}/{deep}/f", "x")] if n else [file(f"a0/{deep}/f", "x")]
+        for n in range(count)
+    ]
+
+
+def a_link_in_each(count: int) -> Stack:
+    """Give symbolic links, each of a layer of its own, that lead one to the next."""
+    return [[file("l0", "x")], *([symlink(f"l{n + 1}", f"l{n}")] for n in range(count))]
+
+
+def a_file_in_each(count: int) -> Stack:
+    """Give a directory to which every layer adds a file and a directory."""
+    return [[directory(f"d/e{n}"), file(f"d/e{n}/f", "x"), file(f"d/f{n}")] for n in range(count)]
+
+
+def written_again(count: int) -> Stack:
+    """Give a file that every layer replaces."""
+    return [[file("a/b/f", "x", mtime=n)] for n in range(count)]
+
+
+STACKS = [
+    made_anew, emptied, link_and_back, names_of_a_lower_file, one_name_linked_again,
+    links_to_links, links_in_turn, deep_and_renamed, a_link_in_each, a_file_in_each, written_again,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stack_of", STACKS)
+def test_what_is_hidden_costs_as_much_again_for_as_many_layers_again(
+    stack_of: Callable[[int], Stack],
+) -> None:
+    costs = []
+    # The first one loads what is loaded late.
+    for count in (5, 40, 80, 160):
+        with opened(stack_of(count)) as image:
+            image.prepare()
+            costs.append(calls_of(lambda: (list(image.hidden()), image.waste(), image.timeline())))
+    assert grows_evenly(costs[1:]), costs
