@@ -66,7 +66,7 @@ PUBLISHED = """
     2007-4559 2014-6407 2014-9356 2014-9357 2014-9358 2017-14992 2018-15664 2019-14271 2019-20907
     2021-20291 2021-29136 2021-32760 2021-3762 2021-41190 2022-23648 2024-24557 2024-24579 2024-3727
     2024-40635 2024-6232 2025-4138 2025-4330 2025-4435 2025-4517 2025-58183 2025-5981 2025-62518
-    2025-8194 2026-11940 2026-11972 2026-17106 2026-32288 2026-33055 2026-53655
+    2025-8194 2026-11940 2026-11972 2026-17106 2026-32288 2026-33055 2026-4360 2026-53655
 """
 
 
@@ -240,6 +240,14 @@ ATTACKS: dict[str, Attack] = {
         shown=("/a/b/l", "/h"),
         on_read=("/h", PathNotFoundError),
     ),
+    "hard link that gives its file to others (CVE-2026-4360)": Attack(
+        stack([file("a", "x", uid=1000), hardlink("h", "a", uid=0, gid=0, mode=0o4777)]),
+        shown=("/a", "/h"),
+        holds=lambda image: [
+            [image.fs().stat(path).st_uid for path in ("/a", "/h")],
+            [image.fs(profile="overlay").stat(path).st_mode & 0o7777 for path in ("/a", "/h")],
+        ] == [[0, 0], [0o4777, 0o4777]],
+    ),
     "device nodes": Attack(
         stack([char_device("sda", 8, 0)]),
         shown=("/sda",),
@@ -361,7 +369,9 @@ ATTACKS: dict[str, Attack] = {
         stack([file("h"), *(hardlink(f"h{n}", "h") for n in range(5000))])
     ),
     "many hard links that each change the file": Attack(
-        stack([file("h"), *(hardlink(f"h{n}", "h", mode=n % 512) for n in range(5000))])
+        stack([file("h"), *(hardlink(f"h{n}", "h", mode=n % 512) for n in range(5000))]),
+        # Python 3.11 calls a function for each comprehension.
+        calls=500,
     ),
     # -- marks --
     "whiteout of nothing": Attack(stack([file(".wh.")]), error=WhiteoutError),

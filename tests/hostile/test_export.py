@@ -221,3 +221,20 @@ def test_the_kernel_is_asked_for_single_names_beneath_descriptors_only(tmp_path:
         assert "AT_FDCWD" not in words or name == "symlinkat", call[0]
         assert not name.startswith("open") or "O_NOFOLLOW" in words, call[0]
     assert wanted >= 10
+
+
+def test_a_hard_link_changes_no_owner_of_what_is_written_and_sets_no_bits(tmp_path: Path) -> None:
+    # CVE-2026-4360: tarfile set what the header of a hard link says, whatever filter was asked for.
+    entries = [
+        file("a", b"x", uid=4242, gid=4242, mode=0o644),
+        hardlink("h", "a", uid=4343, gid=4343, mode=0o6777),
+    ]
+    with open_image(io.BytesIO(oci_archive(ImageDescription([entries])))) as image:
+        assert image.fs().stat("/a").st_uid == 4343
+        image.fs().export(tmp_path / "out")
+    own = (tmp_path / "out").stat()
+    for name in ("a", "h"):
+        found = (tmp_path / "out" / name).lstat()
+        assert (found.st_uid, found.st_gid) == (own.st_uid, own.st_gid)
+        assert found.st_mode & 0o7000 == 0
+        assert found.st_nlink == 2
