@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from unionlayers import open_image
+from unionlayers import LinkLoopError, diff, open_image
 from unionlayers.testing import (
     Entry,
     ImageDescription,
@@ -138,3 +138,80 @@ def test_what_is_hidden_costs_as_much_again_for_as_many_layers_again(
             image.prepare()
             costs.append(calls_of(lambda: (list(image.hidden()), image.waste(), image.timeline())))
     assert grows_evenly(costs[1:]), costs
+
+
+def asked(image: Any, paths: tuple[str, ...], ask: str) -> Callable[[], object]:
+    return lambda: [str(getattr(image, ask)(path)) for path in paths]
+
+
+@pytest.mark.parametrize("stack_of", STACKS)
+@pytest.mark.parametrize("ask", ["explain", "history_of"])
+def test_why_a_path_is_there_costs_as_much_again_for_as_many_layers_again(
+    ask: str, stack_of: Callable[[int], Stack]
+) -> None:
+    paths = ("/f", "/f0", "/h", "/h0", "/h3", "/d", "/d/x", "/d/f0", "/d/e/f0", "/l3", "/a/b/f")
+    costs = []
+    # The first one loads what is loaded late.
+    for count in (5, 40, 80, 160):
+        with opened(stack_of(count)) as image:
+            image.prepare()
+            costs.append(calls_of(asked(image, (*paths, "/none/at/all", "/d/none"), ask)))
+    assert grows_evenly(costs[1:]), costs
+
+
+def each_looked_up(view: Any, count: int) -> list[bool]:
+    return [view.exists(f"/d/f{number}") for number in range(count)]
+
+
+QUESTIONS: dict[str, Callable[[Any], object]] = {
+    "prepare": lambda image: image.prepare(),
+    "agreement": lambda image: image.agreement(),
+    "find": lambda image: [info.raw for _, info in image.fs().find(namespaces=["stat", "layer"])],
+    "walk": lambda image: list(image.fs().walk.files()),
+    "look up": lambda image: each_looked_up(image.fs(), len(image.layers)),
+    "findings": lambda image: image.findings,
+    "sizes": lambda image: image.sizes(),
+    "diff": lambda image: list(diff(image, (image, slice(0, -1)))),
+    "hidden view": lambda image: list(image.hidden().fs.walk.files()),
+    "efficiency": lambda image: image.waste().efficiency,
+    "export": lambda image: image.fs().export(io.BytesIO()),
+    "unreferenced": lambda image: image.unreferenced(),
+    "verify": lambda image: image.verify(),
+}
+
+
+# Each directory that is only implied is looked for in all layers beneath it (case H2).
+KNOWN = {("agreement", deep_and_renamed)}
+OTHERS = [
+    pytest.param(question, stack_of, marks=[pytest.mark.xfail(strict=True)] if known else [])
+    for question in QUESTIONS
+    for stack_of in STACKS
+    for known in [(question, stack_of) in KNOWN]
+]
+
+
+@pytest.mark.parametrize(("question", "stack_of"), OTHERS)
+def test_other_questions_cost_as_much_again_for_as_many_layers_again(
+    question: str, stack_of: Callable[[int], Stack]
+) -> None:
+    costs = []
+    # The first one loads what is loaded late.
+    for count in (3, 20, 40, 80):
+        with opened(stack_of(count)) as image:
+            costs.append(calls_of(lambda: QUESTIONS[question](image)))
+    assert grows_evenly(costs[1:]), costs
+
+
+@pytest.mark.parametrize("on_invalid", ["error", "warn"])
+@pytest.mark.parametrize("profile", ["oci", "sequential"])
+def test_thousands_of_layers_that_lead_to_one_another_are_no_recursion(
+    profile: str, on_invalid: str
+) -> None:
+    with opened(links_to_links(2000), profile=profile, on_invalid=on_invalid) as image:
+        assert image.fs().readtext("/h2000") == "1"
+        assert [version.kind for version in image.history_of("/h7")] == ["added"]
+    with opened(a_link_in_each(2000), profile=profile, on_invalid=on_invalid) as image:
+        assert image.fs().readtext("/l7") == "x"
+        with pytest.raises(LinkLoopError):
+            image.fs().stat("/l2000")
+        assert image.explain("/l2000").leads_to is None

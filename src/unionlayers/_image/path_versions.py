@@ -13,6 +13,7 @@ from unionlayers._image.content import content_at
 from unionlayers._image.layer_stack import LayerStack
 from unionlayers._image.open_file import open_buffered
 from unionlayers._layers.comparison import differing_fields, type_name
+from unionlayers._layers.growing_inodes import GrowingInodes
 from unionlayers._layers.path_history import Cause, PathEvent, PathState, path_events
 from unionlayers._layers.union import Union
 from unionlayers._tar.index import ABSENT
@@ -101,9 +102,10 @@ def versions_of(image: LayerStack, union: Union, path: str) -> tuple[Version, ..
 def _versions(image: LayerStack, union: Union, path: str) -> Iterator[Version]:
     steps = {step.layer: step for step in image.history if step.layer is not None}
     existed = False
-    for event in path_events(union, path):
+    inodes = GrowingInodes(union)
+    for event in path_events(union, path, inodes):
         layer = union.slots[event.slot].layer
-        kind, fields = _told(image, union, event, path, existed=existed)
+        kind, fields = _told(image, inodes, event, path, existed=existed)
         existed = existed or event.after is not None
         if event.after is None:
             cause = event.cause
@@ -166,7 +168,7 @@ def _ordinal(union: Union, event: PathEvent) -> int | None:
 
 
 def _told(
-    image: LayerStack, union: Union, event: PathEvent, path: str, *, existed: bool
+    image: LayerStack, inodes: GrowingInodes, event: PathEvent, path: str, *, existed: bool
 ) -> tuple[str, tuple[str, ...]]:
     before, after = event.before, event.after
     if after is None:
@@ -178,24 +180,20 @@ def _told(
         return "replaced", tuple(fields)
     if before.inode != after.inode and "content" not in fields:
         compared = after.entry.size and type_name(after.entry) == "file"
-        if compared and not _same(image, union, before, after, path):
+        if compared and not _same(image, inodes.union, before, after, path):
             fields.insert(0, "content")
-    if _relinked(union, event):
+    if _relinked(inodes, before, after, event.slot):
         fields.append("hardlink")
     return ("changed" if fields else "rewritten"), tuple(fields)
 
 
-def _relinked(union: Union, event: PathEvent) -> bool:
+def _relinked(inodes: GrowingInodes, before: PathState, after: PathState, slot: int) -> bool:
     """Tell whether another inode has the path, and shares it with other paths."""
-    states = event.before, event.after
-    inodes = [None if state is None else state.inode for state in states]
-    if inodes[0] == inodes[1]:
+    if before.inode == after.inode:
         return False
-    names = [
-        set() if inode is None else set(union.below(slot).names(inode))
-        for inode, slot in zip(inodes, (event.slot, event.slot + 1), strict=True)
-    ]
-    return names[0] != names[1]
+    if before.inode is None or after.inode is None:
+        return True
+    return not inodes.named_alike(before.inode, after.inode, slot)
 
 
 def _same(image: LayerStack, union: Union, one: PathState, other: PathState, path: str) -> bool:

@@ -111,7 +111,7 @@ class _Search:
         # By number: the directory in the union if it has this layer's share, and the number of
         # the nearest one that has.
         self.known: dict[int, tuple[Directory | None, int]] = {
-            0: (root if _has(root, slot) else None, 0)
+            0: (root if root.has_share(slot) else None, 0)
         }
 
     def hides(self, row: int) -> int | None:
@@ -135,7 +135,7 @@ class _Search:
             directory, nearest = found
             node = None if directory is None else directory.lookup(name)
             inner = None if node is None else node.directory
-            if inner is not None and _has(inner, self.slot):
+            if inner is not None and inner.has_share(self.slot):
                 found = inner, number
             else:
                 found = None, nearest
@@ -144,13 +144,3 @@ class _Search:
 
     def _number(self, row: int) -> int:
         return max(0, self.changeset.directory(row))
-
-
-def _has(directory: Directory, slot: int) -> bool:
-    """Tell whether a layer has a share in a directory; no layer beneath it is asked."""
-    position = 0
-    while (part := directory.part(position)) is not None and part[0] >= slot:
-        if part[0] == slot:
-            return True
-        position += 1
-    return False

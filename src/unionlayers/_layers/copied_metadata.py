@@ -67,7 +67,19 @@ def _applies(union: Union, slot: int) -> bool:
 
 
 def _found(union: Union, slot: int, row: int) -> tuple[int, int] | int:
-    """Give slot and row of the entry that a directory is a copy of, or why there is none."""
+    """
+    Give slot and row of the entry that a directory is a copy of, or why there is none.
+
+    A layer that only implies it too has its own from those beneath, and is asked for that: layers
+    are looked at base first, so that it is known.
+    """
+    known = union.copied.get((slot, row))
+    if known is None:
+        known = union.copied[slot, row] = _looked_up(union, slot, row)
+    return known
+
+
+def _looked_up(union: Union, slot: int, row: int) -> tuple[int, int] | int:
     for below in reversed(range(slot)):
         number = _plainly(union, slot, row, below)
         if number == _LINK:
@@ -79,6 +91,9 @@ def _found(union: Union, slot: int, row: int) -> tuple[int, int] | int:
             index, found = changeset.index, changeset.own_row(number)
             if found < index.rows and index.ordinal[found] != ABSENT:
                 return below, found
+            known = union.copied.get((below, found))
+            if known is not None:
+                return known
     return _NOTHING
 
 

@@ -5,24 +5,33 @@ A merged directory is a list of parts, the uppermost first.  The list grows only
 needs the next part: a name that an upper layer has, or hides, never makes a lower layer be read.
 A part ends the list where its layer hides what is beneath: an opaque whiteout, a whiteout of the
 directory, or anything in the way that is no directory.
+
+Once all layers that lie beneath are known, the parts and names are those of the `Chronicle` of the
+path: then no question asks one layer after the other.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from unionlayers._layers.buried_links import check_listed
+from unionlayers._tar.index import ABSENT
 
 if TYPE_CHECKING:
+    from unionlayers._layers.chronicle import Chronicle
     from unionlayers._layers.union import Union
 
-__all__ = ["SLOT", "Directory", "Node"]
+__all__ = ["SLOT", "TALL", "Directory", "Node"]
 
 SLOT = 1 << 32
 """A name of a merged directory is one integer: the slot of its layer times this, plus its row."""
+
+TALL = 24
+"""Up to so many layers are as well asked one after the other, which holds less in memory."""
 
 
 @define(eq=False)
@@ -55,6 +64,24 @@ class Node:
         return "/".join(reversed(parts)) or "/"
 
 
+@frozen(eq=False)
+class _Span:
+    """
+    The part of a chronicle that a directory is.
+
+    Attributes:
+        chronicle: Of the path.
+        top: Position of the uppermost share.
+        low: Lowest slot whose names count.
+        base: Lowest slot whose metadata counts.
+    """
+
+    chronicle: Chronicle
+    top: int
+    low: int
+    base: int
+
+
 @define(eq=False)
 class Directory:
     """
@@ -64,14 +91,17 @@ class Directory:
         union: The stack it belongs to.
         parent: The directory it stands in, None for the root.
         name: Its name there.
+        height: Of a root, the number of layers that it is over.
         parts: (slot, directory number, row) of each layer's share found so far, uppermost first.
     """
 
     union: Union
     parent: Directory | None
     name: str
+    height: int = 0
     parts: list[tuple[int, int, int]] = field(factory=list)
     done: bool = False
+    _span: _Span | None = None
     _next: int = 0
     _inner: dict[str, Directory] = field(factory=dict)
     _merged: dict[str, int] | None = None
@@ -85,6 +115,9 @@ class Directory:
             those above it.  Without recursion, whatever the depth.
         """
         while position >= len(self.parts) and not self.done:
+            if self._span is not None:
+                self._step_down(self._span)
+                continue
             chain = [self]
             above = self.parent
             while above is not None and not above.done and chain[-1]._next >= len(above.parts):
@@ -107,6 +140,13 @@ class Directory:
         Its names are hidden, and its metadata still counts where the opaque layer only implies
         the directory (case B7).
         """
+        span = self._spanned()
+        if span is not None:
+            if span.low <= span.base:
+                return None
+            beneath = Directory(self.union, self.parent, self.name, self.height)
+            beneath._lay(span.chronicle, span.low - 1, span.base)
+            return beneath if beneath.part(0) is not None else None
         slot, number, _ = self.all_parts()[-1]
         if not self.union.changeset(slot).opaque(number):
             return None
@@ -114,7 +154,7 @@ class Directory:
             above = next(part[1] for part in self.parent.parts if part[0] == slot)
             if self.name in self.union.changeset(slot).whiteouts(above):
                 return None
-        beneath = Directory(self.union, self.parent, self.name)
+        beneath = Directory(self.union, self.parent, self.name, self.height)
         beneath._next = self._next
         return beneath if beneath.part(0) is not None else None
 
@@ -128,19 +168,57 @@ class Directory:
                 position += 1
             directory = directory.continued() if position else None
 
+    def described(self) -> tuple[int, int, int] | None:
+        """
+        Give the uppermost share that has an entry of its own, None if none has.
+
+        Cost:
+            O(1) where all layers beneath are known; else that of `shares`.
+        """
+        span = self._spanned()
+        if span is not None:
+            found = span.chronicle.described_up_to(span.top) if span.top >= 0 else None
+            return found if found is not None and found[0] >= span.base else None
+        for slot, number, row in self.shares():
+            index = self.union.changeset(slot).index
+            if row < index.rows and index.ordinal[row] != ABSENT:
+                return slot, number, row
+        return None
+
+    def has_share(self, slot: int) -> bool:
+        """Tell whether a layer has a share; no layer beneath it is asked."""
+        span = self._spanned()
+        if span is not None:
+            at = span.chronicle.up_to(slot)
+            return (
+                span.low <= slot and 0 <= at <= span.top and (span.chronicle.shares[at][0] == slot)
+            )
+        position = 0
+        while (part := self.part(position)) is not None and part[0] >= slot:
+            if part[0] == slot:
+                return True
+            position += 1
+        return False
+
     def lookup(self, name: str) -> Node | None:
         """
         Give the node of a name, or None where nothing is visible under it.
 
         Cost:
             One look-up in each layer that has the directory, from the top, until one has or
-            hides the name.
+            hides the name; where all layers beneath are known, a bisection of those that say
+            something of the name.
         """
+        # First: it may let go of what was found one layer after the other.
+        span = self._span or self._spanned()
         inner = self._inner.get(name)
         if inner is not None:
             slot, _, row = inner.parts[0]
             return Node(self, name, slot, row, inner)
         union = self.union
+        if span is not None:
+            found_at = self._found(span, name)
+            return None if found_at is None else self._node(name, *found_at, 0)
         position = 0
         while (part := self.part(position)) is not None:
             slot, number, _ = part
@@ -151,6 +229,8 @@ class Directory:
             if name in changeset.whiteouts(number):
                 return None
             position += 1
+            if position > TALL:
+                self._span_from_root()
         return None
 
     def names(self) -> list[str]:
@@ -193,9 +273,15 @@ class Directory:
         number = self.union.changeset(slot).directory(row)
         if number < 0:
             return Node(self, name, slot, row, None)
+        span = self._spanned()
         with self.union.lock:
             inner = self._inner.get(name)
-            if inner is None:
+            if inner is None and span is not None:
+                inner = Directory(self.union, self, name)
+                inner._lay_in(span, slot)
+                inner.part(0)
+                self._inner[name] = inner
+            elif inner is None:
                 inner = Directory(self.union, self, name)
                 inner._take(slot, number, row)
                 inner._next = position + 1
@@ -221,6 +307,72 @@ class Directory:
                         merged[name] = first + row
             self._merged = merged
         return self._merged
+
+    # -- where all layers beneath are known -------------------------------------------------------
+
+    def _spanned(self) -> _Span | None:
+        """Give the part of the chronicle; a root finds out whether it can have one."""
+        if self._span is not None or self.parent is not None:
+            return self._span
+        union = self.union
+        if self.height <= TALL or not union.knows(self.height):
+            return None
+        with union.lock:
+            if self._span is None:
+                self._lay(union.chronicle, self.height - 1, 0)
+                # Those that were found one layer after the other would go on so.
+                self._inner = {}
+        return self._span
+
+    def _span_from_root(self) -> None:
+        """Let directories that were found one layer after the other have the chronicle's parts."""
+        way = [self]
+        while way[-1]._span is None and way[-1].parent is not None:
+            way.append(way[-1].parent)
+        if way[-1]._spanned() is None:
+            return
+        with self.union.lock:
+            for directory in reversed(way[:-1]):
+                above = None if directory.parent is None else directory.parent._span
+                if above is None:
+                    return
+                slot = directory.parts[0][0]
+                directory._lay_in(above, slot)
+                directory._inner = {}
+
+    def _lay_in(self, above: _Span, slot: int) -> None:
+        """Take the shares from a slot down that count in the directory above."""
+        said = above.chronicle.said_of(self.name, slot + 1)
+        floor = said[bisect_left(said, (slot + 1,)) - 1][2]
+        self._lay(above.chronicle.inner(self.name), slot, max(floor, above.low))
+
+    def _lay(self, chronicle: Chronicle, slot: int, base: int) -> None:
+        """Take the shares of a chronicle from a slot down."""
+        chronicle.cover(slot + 1)
+        low = max(base, chronicle.opaque_up_to(slot))
+        self._span = _Span(chronicle, chronicle.up_to(slot), low, base)
+
+    def _step_down(self, span: _Span) -> None:
+        with self.union.lock:
+            at = span.top - len(self.parts)
+            if at < 0 or span.chronicle.shares[at][0] < span.low:
+                self.done = True
+            else:
+                self.parts.append(span.chronicle.shares[at])
+
+    def _found(self, span: _Span, name: str) -> tuple[int, int] | None:
+        """Give slot and row of what is visible under a name."""
+        if span.top < 0:
+            return None
+        height = span.chronicle.shares[span.top][0] + 1
+        said = span.chronicle.said_of(name, height)
+        at = bisect_left(said, (height,)) - 1
+        if at < 0:
+            return None
+        slot, row, _ = said[at]
+        return None if slot < span.low or row == ABSENT else (slot, row)
+
+    # -- where they are not -----------------------------------------------------------------------
 
     def _step(self) -> None:
         """Look at one more layer; finds at most one share."""
@@ -257,11 +409,11 @@ class Directory:
         return not self.union.is_left_out(slot, row)
 
     def _step_root(self) -> None:
-        slot = self.union.top - 1 - self._next
+        slot = self.height - 1 - self._next
         if slot >= 0:
             self.union.changeset(slot)
         with self.union.lock:
-            if self.done or slot != self.union.top - 1 - self._next:
+            if self.done or slot != self.height - 1 - self._next:
                 return
             if slot < 0:
                 self.done = True

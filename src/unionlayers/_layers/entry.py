@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from unionlayers._foundation.names import decode
 from unionlayers._layers.profile import Profile
 from unionlayers._tar.index import ABSENT, LayerIndex
 
-__all__ = ["IMPLIED_DIRECTORY", "Entry", "entry_of", "shown_time_ns"]
+__all__ = ["IMPLIED_DIRECTORY", "Entry", "entry_of", "entry_with_link", "shown_time_ns"]
 
 _NO_TIME = -(1 << 63)
 _LATEST = (1 << 63) - 1
@@ -107,6 +108,25 @@ def entry_of(index: LayerIndex, row: int, applied: Sequence[tuple[LayerIndex, in
         xattrs=tuple((decode(key), value) for key, value in xattrs),
         atime_ns=_time(index.atime, row),
         ctime_ns=_time(index.ctime, row),
+    )
+
+
+def entry_with_link(entry: Entry, index: LayerIndex, row: int) -> Entry:
+    """Give the metadata of an inode after the header of one more hard link was applied to it."""
+    mode, uid, gid = index.kinds[index.kind[row]]
+    extra = index.extras.get(row)
+    mtime = index.mtime[row]
+    if extra is not None and extra.mtime_ns is not None:
+        mtime = extra.mtime_ns
+    kept = {key: value for key, value in entry.xattrs if key != "security.capability"}
+    kept.update((decode(key), value) for key, value in (() if extra is None else extra.xattrs))
+    return evolve(
+        entry,
+        mode=entry.mode if entry.type == stat.S_IFLNK else entry.type | stat.S_IMODE(mode),
+        uid=uid,
+        gid=gid,
+        mtime_ns=mtime,
+        xattrs=tuple((key, kept[key]) for key in sorted(kept, key=os.fsencode)),
     )
 
 

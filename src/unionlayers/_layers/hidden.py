@@ -108,6 +108,8 @@ def hidden_names(union: Union) -> Iterator[HiddenName]:
         Indexes every layer; then linear in the entries of all layers together, however many share
         a directory.  Without recursion.
     """
+    for slot in range(union.top):
+        union.changeset(slot)
     found: list[list[HiddenName]] = [[] for _ in range(union.top)]
     for name in _hidden(union):
         found[name.slot].append(name)

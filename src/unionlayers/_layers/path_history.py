@@ -17,6 +17,7 @@ from unionlayers._foundation.names import decode, split_path
 from unionlayers._layers.changeset import Changeset
 from unionlayers._layers.directory import Node
 from unionlayers._layers.entry import Entry
+from unionlayers._layers.growing_inodes import GrowingInodes
 from unionlayers._layers.resolution import Link, Resolution, resolve
 from unionlayers._layers.union import Inode, Union
 from unionlayers._tar.index import ABSENT
@@ -159,31 +160,36 @@ def _resolved(union: Union, parts: Sequence[str]) -> Resolution | None:
         return None
 
 
-def path_events(union: Union, path: str) -> tuple[PathEvent, ...]:
+def path_events(
+    union: Union, path: str, inodes: GrowingInodes | None = None
+) -> tuple[PathEvent, ...]:
     """
     Give what each layer did to a path, base first; layers that did nothing are left out.
 
     Args:
         union: The stack.
         path: Absolute, without links on the way, as `locate` gives it.
+        inodes: Those of the stack, for who asks of them at each event too.
 
     Raises:
         UnionLayersError: A layer cannot be read, or an entry of the path cannot be applied.
 
     Cost:
-        Indexes every layer; for each that touches the path, a look-up on the way to it in the
-        layers beneath.
+        Indexes every layer; for each that touches the path, a few look-ups on the way to it.  What
+        hard links do to its inodes is carried on from layer to layer.
     """
-    return tuple(_events(union, path.strip("/")))
+    return tuple(_events(union, inodes or GrowingInodes(union), path.strip("/")))
 
 
-def _events(union: Union, path: str) -> Iterator[PathEvent]:
+def _events(union: Union, inodes: GrowingInodes, path: str) -> Iterator[PathEvent]:
     before: PathState | None = None
+    # The hard links of all layers change inodes, each from its own layer on.
+    for slot in range(union.top):
+        union.changeset(slot)
     for slot in range(union.top):
         if not _touches(union.changeset(slot), path):
             continue
-        upto = union.below(slot + 1)
-        after = _state(upto, upto.beneath(upto.top, path))
+        after = _state(union, inodes, union.beneath(slot + 1, path), slot + 1)
         if _stays(before, after, slot):
             continue
         cause = cause_in(union.changeset(slot), path) if after is None else None
@@ -221,16 +227,17 @@ def _touches(changeset: Changeset, path: str) -> bool:
     return True
 
 
-def _state(union: Union, node: Node | None) -> PathState | None:
+def _state(union: Union, inodes: GrowingInodes, node: Node | None, height: int) -> PathState | None:
     if node is None:
         return None
     supplier = union.supplier(node)
+    inode = None if node.directory is not None else supplier
     return PathState(
-        inode=None if node.directory is not None else supplier,
+        inode=inode,
         supplier=supplier,
         slot=node.slot,
         row=node.row,
-        entry=union.entry(node),
+        entry=union.entry(node) if inode is None else inodes.entry(inode, height),
     )
 
 

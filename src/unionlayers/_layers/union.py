@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import stat
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,14 @@ from unionlayers._foundation.names import decode
 from unionlayers._layers.binding import Brought, target_of
 from unionlayers._layers.buried_links import Buried
 from unionlayers._layers.changeset import Changeset, PlainChangeset
+from unionlayers._layers.chronicle import Chronicle
 from unionlayers._layers.copied_metadata import copied_from
 from unionlayers._layers.directory import Directory, Node
 from unionlayers._layers.directory_xattrs import directory_entry
 from unionlayers._layers.entry import IMPLIED_DIRECTORY, Entry, entry_of
 from unionlayers._layers.lower_view import LowerView
 from unionlayers._layers.profile import Profile
+from unionlayers._layers.reaching import Reaching
 from unionlayers._layers.replay import replay
 from unionlayers._layers.windows_files import windows_files
 from unionlayers._tar.index import ABSENT, LayerIndex
@@ -77,21 +80,27 @@ class Union:
         self.renew()
         renew_in_children(self)
         self._changesets: list[Changeset | None] = [None] * self.top
+        self._known = 0  # So many layers at least, from the bottom, have a changeset.
         self._failures: dict[int, UnionLayersError] = {}
         self._bound: dict[Inode, Inode | LayerError] = {}
+        self._bound_to = 0  # All of the layers beneath are bound.
         self._brought: dict[int, Brought] = {}
         self.late: dict[int, frozenset[int]] = {}  # See `directory_xattrs`.
         self.buried: dict[int, Buried] = {}  # See `buried_links`.
         # See `copied_metadata`.
         self.ways: dict[tuple[int, int], dict[int, int]] = {}
+        self.copied: dict[Inode, tuple[int, int] | int] = {}
         self.copies: bool | None = None
         self._beneath: dict[int, Directory] = {}
-        self._linked: tuple[int, ...] = ()
-        # What is folded from many headers is kept, with the layers that were known then.
-        self._entries: dict[tuple[Inode, tuple[int, ...]], Entry] = {}
-        self._counts: dict[tuple[Inode, tuple[int, ...]], int] = {}
-        self._reaching: dict[tuple[int, ...], dict[Inode, list[Inode]]] = {}
-        self.root = Directory(self, None, "")
+        # The layers with downward hard links that are known, base first, and by slot.
+        self._linked: list[int] = []
+        self._has_downlinks = [False] * self.top
+        # What is folded from many headers is kept, with how many such layers were known then.
+        self._entries: dict[Inode, tuple[int, Entry]] = {}
+        self._counts: dict[Inode, tuple[int, int]] = {}
+        self._reaching = Reaching(self)
+        self.root = Directory(self, None, "", self.top)
+        self.chronicle = Chronicle(self, None, "")
         # Paths that were followed lately: with a link at the end as such, and with it followed.
         self.followed: tuple[dict[str, Resolution], dict[str, Resolution]] = ({}, {})
 
@@ -110,28 +119,15 @@ class Union:
         known = self._changesets[slot]
         return known if known is not None else self._derive(slot)
 
-    def below(self, slot: int) -> Union:
-        """
-        Give the stack of the layers beneath a slot as a union of its own.
-
-        It knows the changesets that this one knows, and nothing of the layers above: not the hard
-        links that change an inode from there either.
-        """
-        lower = Union(
-            self.slots[:slot], self.profile, on_invalid=self.on_invalid, limits=self.limits
-        )
-        with self.lock:
-            lower._changesets[:] = self._changesets[:slot]
-            lower._linked = tuple(linked for linked in self._linked if linked < slot)
-        return lower
-
     def rearranged(
         self, changesets: Sequence[Changeset], bound: Mapping[Inode, Inode | LayerError]
     ) -> Union:
         """Give the same layers with other trees, whose downward hard links are bound already."""
         other = Union(self.slots, self.profile, on_invalid=self.on_invalid, limits=self.limits)
         other._changesets[:] = changesets
-        other._linked = tuple(slot for slot, one in enumerate(changesets) if one.downlinks)
+        for slot, one in enumerate(changesets):
+            if one.downlinks:
+                other._link(slot)
         other._bound.update(bound)
         return other
 
@@ -153,10 +149,17 @@ class Union:
                     self._failures[slot] = error
                 raise
             if made.downlinks:
-                with self.lock:
-                    self._linked = tuple(sorted((*self._linked, slot)))
+                self._link(slot)
             self._changesets[slot] = made
             return made
+
+    def _link(self, slot: int) -> None:
+        with self.lock:
+            if not self._has_downlinks[slot]:
+                # A new list, for whoever goes through the one before.
+                at = bisect_left(self._linked, slot)
+                self._linked = [*self._linked[:at], slot, *self._linked[at:]]
+                self._has_downlinks[slot] = True
 
     def _check_replaced_links(self, slot: int, made: Changeset) -> None:
         """
@@ -210,10 +213,14 @@ class Union:
         with self.lock:
             known = self._beneath.get(slot)
             if known is None:
-                known = self._beneath[slot] = Directory(self, None, "")
-                # The root counts its shares from the top of the whole stack.
-                known._next = self.top - slot
+                known = self._beneath[slot] = Directory(self, None, "", slot)
             return known
+
+    def knows(self, height: int) -> bool:
+        """Tell whether the changesets of all layers beneath a height are known."""
+        while self._known < self.top and self._changesets[self._known] is not None:
+            self._known += 1
+        return height <= self._known
 
     def beneath(self, slot: int, path: str) -> Node | None:
         """Give the node at a path in the layers beneath a slot; no link is followed."""
@@ -238,7 +245,7 @@ class Union:
         slot = node.slot
         found = slot, self.changeset(slot).inode(node.row)
         # Asked several times for every file, and hardly ever anything else.
-        return found if slot not in self._linked else self._settled(found)
+        return self._settled(found) if self._has_downlinks[slot] else found
 
     def _settled(self, inode: Inode) -> Inode:
         if not self._is_downlink(inode):
@@ -265,7 +272,7 @@ class Union:
         return found
 
     def _is_downlink(self, inode: Inode) -> bool:
-        return inode[0] in self._linked and inode[1] in self.changeset(inode[0]).downlinks
+        return self._has_downlinks[inode[0]] and inode[1] in self.changeset(inode[0]).downlinks
 
     def brought(self, slot: int, changeset: Changeset) -> Brought:
         """Give what the entries of a layer say of paths, in the order of the tar."""
@@ -285,11 +292,23 @@ class Union:
 
     def is_left_out(self, slot: int, row: int) -> bool:
         """Tell whether ``on_invalid="warn"`` leaves a hard link without a target out."""
-        if not self.warn or slot not in self._linked:
+        if not self.warn or not self._has_downlinks[slot]:
             return False
         changeset = self.changeset(slot)
         inode = changeset.inode(row)
-        return inode in changeset.downlinks and isinstance(self.bind((slot, inode)), LayerError)
+        if inode not in changeset.downlinks:
+            return False
+        if (slot, inode) not in self._bound:
+            self._bind_beneath(slot)
+        return isinstance(self.bind((slot, inode)), LayerError)
+
+    def _bind_beneath(self, slot: int) -> None:
+        """Bind the hard links beneath a slot, base first: asked of one another they recur."""
+        while self._bound_to < slot:
+            at = self._bound_to
+            for row in self.changeset(at).downlinks:
+                self.bind((at, row))
+            self._bound_to = max(self._bound_to, at + 1)
 
     @property
     def linked(self) -> bool:
@@ -334,15 +353,14 @@ class Union:
         if node.parent is None and self.profile.root_entry_meta == "ignore":
             return None
         rule = self.profile.implied_dir_meta if node.parent is not None else "inherit"
-        for slot, _, row in node.directory.shares():
-            index = self.changeset(slot).index
-            if row < index.rows and index.ordinal[row] != ABSENT:
-                return slot, row
-            if rule == "reset":
-                return None
-            if rule == "copy":
-                return copied_from(self, slot, row)
-        return None
+        described = node.directory.described() if rule == "inherit" else node.directory.part(0)
+        if described is None:
+            return None
+        slot, _, row = described
+        index = self.changeset(slot).index
+        if row < index.rows and index.ordinal[row] != ABSENT:
+            return slot, row
+        return copied_from(self, slot, row) if rule == "copy" else None
 
     def entry(self, node: Node) -> Entry:
         """
@@ -361,45 +379,29 @@ class Union:
         links = changeset.applied(row)
         if not links and not self._linked:
             return entry_of(changeset.index, row)
-        key = found, self._linked
-        known = self._entries.get(key)
-        if known is None:
-            applied = [(changeset.index, link) for link in links]
-            applied.extend(self._applied_above(found))
-            known = entry_of(changeset.index, row, applied)
-            if applied:
-                self._entries[key] = known
-        return known
+        linked = len(self._linked)
+        known = self._entries.get(found)
+        if known is not None and known[0] == linked:
+            return known[1]
+        applied = [(changeset.index, link) for link in links]
+        applied.extend(self._applied_above(found))
+        entry = entry_of(changeset.index, row, applied)
+        if applied:
+            self._entries[found] = linked, entry
+        return entry
 
     def reached_from_above(self, slot: int) -> Collection[int]:
         """Give the rows of inodes of a layer that hard links of upper layers reach down to."""
-        linked = self._linked
-        if not linked or linked[-1] < slot:
-            return ()
-        return [row for home, row in self._reached_by(slot) if home == slot]
+        return self._reaching.rows(slot, self._linked)
 
-    def _links_above(self, inode: Inode) -> Iterator[Inode]:
+    def links_above(self, inode: Inode) -> Sequence[Inode]:
         """Give the hard links that are bound to an inode across entries, lowest layer first."""
-        yield from self._reached_by(inode[0]).get(inode, ())
-
-    def _reached_by(self, slot: int) -> dict[Inode, list[Inode]]:
-        """Give the inodes that hard links of a layer and of those above are bound to."""
-        linked = tuple(above for above in self._linked if above >= slot)
-        reaching = self._reaching.get(linked)
-        if reaching is None:
-            reaching = {}
-            for above in linked:
-                for row in self.changeset(above).downlinks:
-                    bound = self.bind((above, row))
-                    if not isinstance(bound, LayerError):
-                        reaching.setdefault(bound, []).append((above, row))
-            self._reaching[linked] = reaching
-        return reaching
+        return self._reaching.links(inode, self._linked)
 
     def _applied_above(self, inode: Inode) -> Iterator[tuple[LayerIndex, int]]:
         if self.profile.hardlink_meta == "keep":
             return
-        for slot, row in self._links_above(inode):
+        for slot, row in self.links_above(inode):
             if slot == inode[0]:
                 continue  # A link to what comes after it in its layer (E5): that has the last word.
             changeset = self.changeset(slot)
@@ -414,15 +416,20 @@ class Union:
         Cost:
             A look-up for each name that the layers have for the inode.
         """
-        slot, row = inode
-        candidates = [(slot, other) for other in self.changeset(slot).names_of(row)]
-        for above, link in self._links_above(inode) if self._linked else ():
-            candidates.extend((above, other) for other in self.changeset(above).names_of(link))
         found = []
-        for above, other in candidates:
-            path = self.changeset(above).path(other)
-            if self._shows(path, above, other):
+        for slot, row in self.named(inode):
+            path = self.changeset(slot).path(row)
+            node = self.beneath(self.top, path)
+            if node is not None and node.slot == slot and node.row == row:
                 found.append("/" + path)
+        return found
+
+    def named(self, inode: Inode) -> list[Inode]:
+        """Give slot and row of all names that the layers have for an inode, its own first."""
+        slot, row = inode
+        found = [(slot, other) for other in self.changeset(slot).names_of(row)]
+        for above, link in self.links_above(inode):
+            found.extend((above, other) for other in self.changeset(above).names_of(link))
         return found
 
     def link_count(self, node: Node) -> int:
@@ -430,14 +437,10 @@ class Union:
         if node.directory is not None:
             return 1
         inode = self.inode(node)
-        key = inode, self._linked
-        count = self._counts.get(key)
-        if count is None:
-            if not self._linked and len(self.changeset(inode[0]).names_of(inode[1])) <= 1:
-                return 1
-            count = self._counts[key] = max(1, len(self.names(inode)))
-        return count
-
-    def _shows(self, path: str, slot: int, row: int) -> bool:
-        node = self.beneath(self.top, path)
-        return node is not None and (node.slot, node.row) == (slot, row)
+        if not self._linked and len(self.changeset(inode[0]).names_of(inode[1])) <= 1:
+            return 1
+        linked = len(self._linked)
+        known = self._counts.get(inode)
+        if known is None or known[0] != linked:
+            known = self._counts[inode] = linked, max(1, len(self.names(inode)))
+        return known[1]
