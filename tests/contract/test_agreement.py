@@ -245,7 +245,7 @@ def test_bytes_that_differ_are_told_though_all_metadata_is_the_same() -> None:
 def test_content_that_differs_is_a_field_of_its_own() -> None:
     layers = [
         [d("d"), f("d/x", "1"), d("real"), f("real/x", "2"), ln("lib", "real")],
-        [wh("lib/x"), hl("y", "real/x")],
+        [wh("lib/x"), f("y")],
     ]
     follow = Profile(symlinked_parent="follow", hardlink_to_lower="bind")
     stays = [[d("r"), ln("l", "r"), f("r/x", "1"), f("q", "1")], [f("l/x", "2")], [hl("y", "r/x")]]
@@ -255,6 +255,9 @@ def test_content_that_differs_is_a_field_of_its_own() -> None:
         assert found["/y"] == ("content",)
     with opened(layers, on_invalid="warn") as image:
         assert "/real/x" in image.agreement({"a": Profile(), "b": follow}).paths
+    # A hard link to a lower layer makes the whole layer one for those who follow.
+    with opened([*layers[:1], [wh("lib/x"), hl("y", "real/x")]], on_invalid="warn") as image:
+        assert not image.agreement({"a": Profile(), "b": follow}).paths
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from unionlayers.testing import (
 )
 
 
-def opened(*layers: Any) -> Any:
-    return open_image(io.BytesIO(docker_archive(ImageDescription(layers))))
+def opened(*layers: Any, profile: str = "oci") -> Any:
+    return open_image(io.BytesIO(docker_archive(ImageDescription(layers))), profile=profile)
 
 
 @pytest.mark.parametrize("depth", [500, 3000])
@@ -68,6 +68,19 @@ def test_hard_links_through_more_layers_than_the_stack_of_python_holds() -> None
     layers += [[hardlink(f"h{n}", f"h{n - 1}")] for n in range(1, 400)]
     with opened(*layers) as image:
         assert image.fs().readtext("/h399") == "x"
+
+
+@pytest.mark.parametrize("profile", ["oci", "sequential"])
+@pytest.mark.parametrize("links", [False, True])
+def test_layers_that_ask_those_beneath_are_more_than_the_stack_of_python_holds(
+    profile: str, *, links: bool
+) -> None:
+    layers: list[Any] = [[file("h0", "x")]]
+    layers += [
+        [hardlink(f"d{n}/h", "h0") if links else file(f"d{n}/h", "x")] for n in range(1, 400)
+    ]
+    with opened(*layers, profile=profile) as image:
+        assert image.fs().readtext("/d399/h") == "x"
 
 
 def test_hard_links_in_one_layer_may_be_many_and_chained() -> None:

@@ -62,6 +62,7 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
     emptied: set[str] = set()
     upper: Tree = {}
     kept: list[Entry] = []
+    reaches = False
 
     def imply(path: str) -> bool:
         if any(p in upper and upper[p]["type"] != "dir" for p in above(path)[1:]):
@@ -69,6 +70,10 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
         for p in above(path)[1:]:
             upper.setdefault(p, {"type": "dir", "mode": 0o755, "implied": True})
         return True
+
+    def over(path: str) -> bool:
+        """Tell whether lower layers have something on the way that is no directory."""
+        return any(lower.get(p, {"type": "dir"})["type"] != "dir" for p in above(path)[1:])
 
     def seen(path: str) -> bool:
         return path in lower and not (hidden & {path, *above(path)} or emptied & set(above(path)))
@@ -80,7 +85,14 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
         imply(path if kind == "hide" else f"{path}/x" if path else "x")
         (hidden if kind == "hide" else emptied).add(path)
         kept.append(whiteout(path) if kind == "hide" else opaque(path))
+    crosses = any(over(path if kind == "hide" else f"{path}/x") for kind, path in marked)
     for kind, path, *rest in brought:
+        inside = [p for p in upper if f"{p}/".startswith(f"{path}/")]
+        named = [p for p in inside if upper[p]["type"] == "dir" and "implied" not in upper[p]]
+        vanishes = kind != "dir" and bool(named)
+        if (reaches and over(path)) or (vanishes and (crosses or over(path))):
+            # In a layer that cannot be unpacked alone: the semantics table's (cases E3, F3).
+            continue
         if kind == "hard":
             target = rest[0]
             if any(p in upper and upper[p]["type"] != "dir" for p in above(target)[1:]):
@@ -92,8 +104,11 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
             if target.startswith(f"{path}/"):
                 # In place of the directory its target is in: the semantics table's (case E10).
                 continue
+            if target not in upper and (crosses or over(path) or over(target)):
+                continue
             if node["type"] == "link" or not imply(path):
                 continue
+            reaches = reaches or target not in upper
             entry = hardlink(path, target, mode=node["mode"])
         elif not imply(path):
             continue
@@ -113,6 +128,7 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
         if kind != "dir" or upper.get(path, node)["type"] != "dir":
             for inner in [p for p in upper if p.startswith(path + "/")]:
                 del upper[inner]
+        crosses, reaches = crosses or over(path), reaches or vanishes
         upper[path] = node
         kept.append(entry)
     merged = {

@@ -31,7 +31,6 @@ class Downlink:
         row: The row of the link.
         target: Path of the target, relative to the root.
         entry: Ordinal of the link in its layer.
-        own: Path at which it stands.
         late: Row of an entry for the target that comes later in the layer, or None.
         hidden: The same layer has hidden the target before the link.
     """
@@ -39,7 +38,6 @@ class Downlink:
     row: int
     target: str
     entry: int
-    own: str
     late: int | None = None
     hidden: bool = False
 

@@ -48,12 +48,15 @@ class DerivedChangeset:
 
     Attributes:
         passes_over: Whether whiteouts below what is no directory were taken for nothing.
+        passed_over: Whether it was made although runtimes refuse it that unpack each layer alone,
+            hard links to the layers beneath set aside.
     """
 
     index: LayerIndex
     places: list[Place] = field(init=False)
     findings: tuple[Finding, ...] = ()
     passes_over: bool = False
+    passed_over: bool = False
     downlinks: dict[int, Downlink] = field(factory=dict)
     metadata: dict[int, list[int]] = field(factory=dict)
     most_steps: int = Limits().placing_steps
@@ -292,15 +295,15 @@ class DerivedChangeset:
         """Tell whether nothing but whiteouts made a directory and those below it."""
         return not self._is_solid(place)
 
-    def directory_entries(self, place: Place, *, itself: bool) -> list[str]:
-        """Give the paths of directories with entries of their own below a directory."""
-        found: list[str] = []
+    def directory_entries(self, place: Place, *, itself: bool) -> list[Place]:
+        """Give the directories with entries of their own below a directory."""
+        found: list[Place] = []
         pending = [place]
         while pending:
             here = pending.pop()
             self.spend(1)
             if here.row < self.index.rows and (itself or here is not place):
-                found.append(self.path_of(here))
+                found.append(here)
             pending.extend(
                 inner for row in here.children.values() if (inner := self.place(row)) is not None
             )

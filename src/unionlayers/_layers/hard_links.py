@@ -97,7 +97,7 @@ class HardLinks:
         self.came(path, row)
         if bound is None:
             self.tree.downlinks[row] = Downlink(
-                row, physical, self.tree.index.ordinal[row], own=own, hidden=hidden
+                row, physical, self.tree.index.ordinal[row], hidden=hidden
             )
             return
         inode = self.tree.bind(row, bound)

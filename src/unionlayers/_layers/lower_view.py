@@ -48,6 +48,10 @@ class LowerView:
         """What the layers beneath have as the root."""
         return self.union.root_beneath(self.slot).node()
 
+    def at(self, path: str) -> Node | None:
+        """Give the node at a path; no link is followed."""
+        return self.union.beneath(self.slot, path)
+
     def form(self, node: Node) -> tuple[int, str | None]:
         """Give the type bits of a node, and its text if it is a symbolic link."""
         return self.union.form(node), self.union.link_text(node)

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from attrs import field, fields, frozen, validators
+from attrs import evolve, field, fields, frozen, validators
 
 from unionlayers.errors import UnionLayersError
 
-__all__ = ["PROFILES", "Profile", "cases_between", "profile_named"]
+__all__ = ["PROFILES", "Profile", "cases_between", "in_sequence", "profile_named"]
 
 
 def _switch(*values: str, cases: str) -> Any:
@@ -43,12 +43,14 @@ class Profile:
         opaque_below_nothing: A9, F4: an opaque whiteout of a directory below one that its layer
             hides, or below a file of it.
         vanished_directory: A8, B3, F3: a directory with an entry of its own that a later entry of
-            the layer takes away.
+            the layer takes away, or to which its path leads no more.
         aufs_metadata: A14: names at the root that begin with ``.wh..wh.``.
         opaque_after_implied: B3: an opaque whiteout after entries below implied directories.
         root_opaque: B5: an opaque whiteout at the root.
         implied_over_file: C5: an implied directory over a file of a lower layer.
         symlinked_parent: D1, A16, B8: a parent that is a symbolic link in a lower layer.
+            It is followed in any case in a layer that no runtime applies which replaces it (E3,
+            A7, A8, F3), unless ``hardlink_to_lower`` is ``"error"``.
         hardlink_to_lower: E3, E5: a hard link whose target only lower layers have.
         hardlink_to_whiteout: E3: a hard link to a name that its own layer hides.
         hardlink_meta: E7: owner, mode, time and xattrs in the header of a hard link.
@@ -151,6 +153,23 @@ def profile_named(profile: Profile | str) -> Profile:
     if found is None:
         raise UnknownProfileError(f"no profile is called {profile!r}", candidates=tuple(PROFILES))
     return found
+
+
+def in_sequence(profile: Profile) -> Profile:
+    """
+    Give the profile under which a layer is read that cannot be unpacked alone.
+
+    It has hard links to the layers beneath (case E3), directories that vanish (F3) or whiteouts
+    after what they name (A7, A8).  Runtimes that unpack each layer alone refuse it, so that those
+    count which apply it onto the layers beneath: in all of the layer, else its tree were one that
+    no runtime shows.
+    """
+    return evolve(
+        profile,
+        symlinked_parent="follow",
+        implied_over_file="error",
+        hardlink_to_whiteout="error",
+    )
 
 
 def cases_between(profiles: Iterable[Profile]) -> frozenset[str]:

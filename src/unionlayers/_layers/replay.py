@@ -32,6 +32,8 @@ __all__ = ["replay"]
 _PREFIX = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."
+# Found where a runtime that unpacks each layer alone refuses it, by what its entries do themselves.
+_PASSED_OVER = frozenset({"DIRECTORY_VANISHED", "WHITEOUT_AFTER_ENTRY"})
 _REFUSED = {
     "contiguous": ("a contiguous file, read as a regular one", "I4"),
     "old-sparse": ("a sparse file in the old GNU form, read as a regular one", "J4"),
@@ -224,6 +226,7 @@ class _Player:
         inner = None if before is None else self.tree.place(before)
         if is_directory and inner is not None:
             self._adopt(inner, row, path)
+            self.vanished.came(inner, self.ordinal, path)
         elif is_directory:
             if before is not None:
                 self.find(
@@ -237,11 +240,11 @@ class _Player:
                     place.whiteouts.add(name)
             self.tree.remove(place, name)
             inner = self.tree.add_directory(place, name, row)
+            self.vanished.came(inner, self.ordinal, path)
         else:
             if inner is not None:
                 self._vanishes(inner, path, "F3")
             self.tree.remove(place, name)
-        if not is_directory:
             self.tree.add(place, name, row)
             self.links.came(path, row)
         if "overlay-xattr" in codes and inner is not None:
@@ -381,6 +384,8 @@ class _Player:
 
     def find(self, code: str, path: str, message: str, case: str) -> None:
         """Record a finding."""
+        if code in _PASSED_OVER:
+            self.tree.passed_over = True
         self.findings.append(Finding(code, 0, self.ordinal, "/" + path, message, case))
 
     def refuse(
@@ -394,6 +399,7 @@ class _Player:
     ) -> None:
         """Raise, or record what ``on_invalid="warn"`` forgives."""
         if self.warn:
+            self.tree.passed_over = True
             self.find(code, path, message, case)
             return
         raise kind(

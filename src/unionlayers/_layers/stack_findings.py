@@ -153,7 +153,7 @@ def _between(union: Union, slot: int, implied: Sequence[int]) -> Iterator[Findin
         bound = union.bind((slot, row))
         if isinstance(bound, LayerError):
             yield Finding("HARDLINK_MISSING", 0, link.entry, path, bound.message, bound.case)
-        elif bound[0] == slot and link.late is not None:
+        elif bound[0] == slot:
             yield Finding(
                 "HARDLINK_FORWARD",
                 0,
@@ -161,16 +161,6 @@ def _between(union: Union, slot: int, implied: Sequence[int]) -> Iterator[Findin
                 path,
                 "a hard link before its target, which no runtime applies",
                 "E5",
-            )
-        elif bound[0] == slot:
-            yield Finding(
-                "HARDLINK_THROUGH_LOWER",
-                0,
-                link.entry,
-                path,
-                "the way to the target of a hard link is a symbolic link in a lower layer: "
-                "overlayfs does not find it",
-                "E3",
             )
         else:
             yield Finding(

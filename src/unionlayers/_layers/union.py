@@ -18,19 +18,17 @@ from attrs import frozen
 from unionlayers._foundation.forking import renew_in_children
 from unionlayers._foundation.limits import Limits
 from unionlayers._foundation.names import decode
-from unionlayers._layers.binding import Brought, target_of
+from unionlayers._layers.binding import target_of
 from unionlayers._layers.buried_links import Buried
-from unionlayers._layers.changeset import Changeset, PlainChangeset
+from unionlayers._layers.changeset import Changeset
 from unionlayers._layers.chronicle import Chronicle
 from unionlayers._layers.copied_metadata import copied_from
+from unionlayers._layers.derivation import derived_from
 from unionlayers._layers.directory import Directory, Node
 from unionlayers._layers.directory_xattrs import directory_entry
 from unionlayers._layers.entry import IMPLIED_DIRECTORY, Entry, entry_of
-from unionlayers._layers.lower_view import LowerView
 from unionlayers._layers.profile import Profile
 from unionlayers._layers.reaching import Reaching
-from unionlayers._layers.replay import replay
-from unionlayers._layers.windows_files import windows_files
 from unionlayers._tar.index import ABSENT, LayerIndex
 from unionlayers.errors import CorruptError, LayerError, LimitError, UnionLayersError
 
@@ -84,7 +82,6 @@ class Union:
         self._failures: dict[int, UnionLayersError] = {}
         self._bound: dict[Inode, Inode | LayerError] = {}
         self._bound_to = 0  # All of the layers beneath are bound.
-        self._brought: dict[int, Brought] = {}
         self.late: dict[int, frozenset[int]] = {}  # See `directory_xattrs`.
         self.buried: dict[int, Buried] = {}  # See `buried_links`.
         # See `copied_metadata`.
@@ -141,7 +138,7 @@ class Union:
             if failure is not None:
                 raise failure.with_traceback(None)
             try:
-                made = self._made(slot, index)
+                made = derived_from(self, slot, index)
                 self._check_replaced_links(slot, made)
             except (CorruptError, LimitError) as error:
                 if error.layer is None:
@@ -173,38 +170,6 @@ class Union:
                 bound = self.bind(bound)
             if isinstance(bound, LayerError):
                 raise bound
-
-    def _made(self, slot: int, index: LayerIndex) -> Changeset:
-        profile = self.profile
-        settled = all(oddity.code == "after-children" for oddity in index.oddities)
-        if settled and profile.windows == "raw":
-            plain = PlainChangeset(index, profile)
-            if not self._meets_beneath(slot, plain):
-                return plain
-        asks = profile.symlinked_parent == "follow" or profile.implied_over_file == "error"
-        return replay(
-            index,
-            profile,
-            on_invalid=self.on_invalid,
-            limits=self.limits,
-            beneath=LowerView(self, slot) if asks and slot else None,
-            windows=windows_files(profile, lambda path: self.beneath(slot, path)),
-        )
-
-    def _meets_beneath(self, slot: int, plain: PlainChangeset) -> bool:
-        """Tell whether a directory that the layer implies is something else in those beneath."""
-        profile = self.profile
-        if slot == 0 or (
-            profile.symlinked_parent != "follow" and profile.implied_over_file != "error"
-        ):
-            return False
-        lower = LowerView(self, slot)
-        # What has an entry after its children was implied when the first of them came.
-        for row in (*plain.implied(), *(oddity.row for oddity in plain.index.oddities)):
-            below = lower.node(plain, row)
-            if below is not None and not stat.S_ISDIR(self.form(below)):
-                return True
-        return False
 
     # -- nodes ------------------------------------------------------------------------------------
 
@@ -273,22 +238,6 @@ class Union:
 
     def _is_downlink(self, inode: Inode) -> bool:
         return self._has_downlinks[inode[0]] and inode[1] in self.changeset(inode[0]).downlinks
-
-    def brought(self, slot: int, changeset: Changeset) -> Brought:
-        """Give what the entries of a layer say of paths, in the order of the tar."""
-        known = self._brought.get(slot)
-        if known is None:
-            known = self._brought[slot] = Brought(changeset.index)
-        return known
-
-    def text_on_the_way(self, node: Node) -> str | None:
-        """Give the text of a symbolic link; None for a hard link without a target, too."""
-        try:
-            return self.link_text(node)
-        except LayerError as error:
-            if any(error is failure for failure in self._failures.values()):
-                raise
-            return None
 
     def is_left_out(self, slot: int, row: int) -> bool:
         """Tell whether ``on_invalid="warn"`` leaves a hard link without a target out."""

@@ -1,8 +1,8 @@
 """
-Directories with entries that a later entry of their layer takes away.
+Directories with entries that a later entry of their layer takes away, or the way to them.
 
-Docker, containerd and Podman set the times of directories when a layer is complete.  They follow
-links to them, and fail where a path leads nowhere by then (cases A8, B3, F3).
+Docker, containerd and Podman set the times of directories when a layer is complete.  They go by the
+paths that the tar has, follow links, and fail where one leads nowhere by then (cases A8, B3, F3).
 """
 
 from __future__ import annotations
@@ -30,9 +30,30 @@ class Vanished:
 
     tree: DerivedChangeset
     way: Wayfinder
+    alone: Wayfinder = field(init=False)
     last: dict[str, int] = field(factory=dict)
     _taken: list[tuple[int, str, str, str]] = field(factory=list)
     _kept: set[int] = field(factory=set)
+    # Directories that an entry names by the path at which they are, and entries that name another
+    # way; of those, whether the layer itself has all links on it.
+    _named: set[int] = field(factory=set)
+    _ways: list[tuple[int, str, bool]] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.alone = evolve(self.way, beneath=None)
+
+    def came(self, place: Place, ordinal: int, path: str) -> None:
+        """
+        Remember an entry for a directory.
+
+        Cost:
+            The components of its path, and of the way that links on it lead.
+        """
+        if self.tree.path_of(place) == path:
+            self._named.add(place.number)
+            return
+        is_own = self.alone.walk(path, make=False, path=path, quiet=True) is place
+        self._ways.append((ordinal, path, is_own))
 
     def meets(self, place: Place, ordinal: int, *, itself: bool) -> bool:
         """
@@ -43,8 +64,8 @@ class Vanished:
         """
         if place.number in self._kept:
             return True
-        paths = self.tree.directory_entries(place, itself=itself)
-        if all(self.last.get(gone, -1) > ordinal for gone in paths):
+        found = self.tree.directory_entries(place, itself=itself)
+        if all(self.last.get(self.tree.path_of(gone), -1) > ordinal for gone in found):
             return False
         self._kept.add(place.number)
         return True
@@ -52,22 +73,27 @@ class Vanished:
     def take(self, place: Place, ordinal: int, path: str, case: str) -> None:
         """Remember those in a directory that the entry for *path* takes away."""
         # Where something else takes its own place, it may be a link that leads nowhere.
-        gone = self.tree.directory_entries(place, itself=True)
-        self._taken.extend((ordinal, one, path, case) for one in gone)
+        for gone in self.tree.directory_entries(place, itself=True):
+            if gone.number in self._named:
+                self._taken.append((ordinal, self.tree.path_of(gone), path, case))
 
     def lost(self) -> Iterator[tuple[int, str, str, bool]]:
         """
         Give what took away those that are not there when the layer is complete.
 
         Returns:
-            Ordinal and path of the entry that did, the case, and whether they are found all the
-            same in the layers beneath: not where a layer is unpacked alone.
+            Ordinal and path of the entry that did, or of the one whose way is gone, the case, and
+            whether they are found all the same in the layers beneath: not where a layer is
+            unpacked alone.
         """
-        alone = evolve(self.way, beneath=None)
         told: dict[int, bool] = {}
         for ordinal, gone, path, case in self._taken:
-            if told.get(ordinal, True) and not alone.leads(gone):
+            if told.get(ordinal, True) and not self.alone.leads(gone):
                 is_found = self.way.leads(gone)
                 if told.get(ordinal) != is_found:
                     told[ordinal] = is_found
                     yield ordinal, path, case, is_found
+        for ordinal, path, is_own in self._ways:
+            is_found = self.way.leads(path)
+            if not is_found or (is_own and not self.alone.leads(path)):
+                yield ordinal, path, "F3", is_found

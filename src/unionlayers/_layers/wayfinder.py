@@ -14,6 +14,7 @@ from attrs import define
 
 from unionlayers._foundation.limits import Limits, exceeded
 from unionlayers._foundation.names import decode
+from unionlayers._layers.changeset import Downlink
 from unionlayers._layers.derived import DerivedChangeset, Place
 from unionlayers._layers.directory import Node
 from unionlayers._layers.lower_view import LowerView, below
@@ -259,11 +260,22 @@ class Wayfinder:
 
     def _link_text(self, row: int) -> str | None:
         row = self.tree.inode(row)
+        downlink = self.tree.downlinks.get(row)
+        if downlink is not None:
+            return self._text_at(downlink)
         if row < self.tree.index.rows and stat.S_ISLNK(
             self.tree.index.kinds[self.tree.index.kind[row]][0]
         ):
             return decode(self.tree.index.texts[self.tree.index.ref[row]])
         return None
+
+    def _text_at(self, downlink: Downlink) -> str | None:
+        """Give the text of a hard link to a symbolic link of the layers beneath."""
+        if self.beneath is None or downlink.hidden:
+            return None
+        self.tree.spend(downlink.target.count("/") + 1)
+        node = self.beneath.at(downlink.target)
+        return None if node is None else self._text_of(node)
 
     def _text_beneath(
         self, place: Place, name: str, path: str, *, make: bool, mark: bool, quiet: bool

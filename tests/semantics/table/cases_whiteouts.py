@@ -348,4 +348,15 @@ ROWS = [
         warned="z=",
         finding="WHITEOUT_BELOW_WHITEOUT",
     ),
+    Row(
+        "A7",
+        "in a layer with an entry below a lower link: whoever takes it follows the link",
+        [[f("a", "1"), f("u/x", "x"), ln("lib", "u")], [f("a", "2"), wh("a"), f("lib/y", "y")]],
+        "a=2 lib->u u/ u/x=x u/y=y",
+        overlay=REFUSED,
+        sequential="lib->u u/ u/x=x u/y=y",
+        warned="a=2 lib/ lib/y=y u/ u/x=x",
+        finding="WHITEOUT_AFTER_ENTRY",
+        found="D1",
+    ),
 ]

@@ -77,7 +77,8 @@ def _answer(row: Row, profile: str) -> str:
     )
     if answer == REFUSED:
         shown = f"*refused*: `{row.error.__name__}`"
-        return shown if row.warned is None else f"{shown}, {_code(row.warned)}"
+        forgiven = row.forgiven(profile)
+        return shown if forgiven is None else f"{shown}, {_code(forgiven)}"
     return f"{_code(answer)} {_code(said)}" if said else _code(answer)
 
 

@@ -80,7 +80,7 @@ def wrong(row: Row, profile: str) -> bool:
             with row.open(profile) as image:
                 shown(image.fs())
         except row.error:
-            answer = row.warned or REFUSED
+            answer = row.forgiven(profile) or REFUSED
         else:
             return True
     elif _differs(row, profile, answer, "error"):

@@ -41,6 +41,7 @@ class Row:
         error: What is raised where the answer is `REFUSED`.
         warned: The tree under ``on_invalid="warn"`` where the answer is `REFUSED`; None where it
             is refused even so.
+        warned_sequential: The same under that profile, where it is another one.
         finding: Code of the finding that the row must yield; of two, one under each profile.
         found: Case of the findings, where that is another than the row's.
         facts: Path to what the ``stat``, ``xattr`` and ``layer`` namespaces say of it.
@@ -57,6 +58,7 @@ class Row:
     sequential: str | None = field(default=None, kw_only=True)
     error: type[Exception] = field(default=LayerError, kw_only=True)
     warned: str | None = field(default=None, kw_only=True)
+    warned_sequential: str | None = field(default=None, kw_only=True)
     finding: str | None = field(default=None, kw_only=True)
     found: str | None = field(default=None, kw_only=True)
     facts: Facts = field(factory=dict, kw_only=True)
@@ -68,6 +70,11 @@ class Row:
         """Give the tree that is expected under a profile, or `REFUSED`."""
         own = {"oci": self.oci, "overlay": self.overlay, "sequential": self.sequential}[profile]
         return self.tree if own is None else own
+
+    def forgiven(self, profile: str) -> str | None:
+        """Give the tree under a profile that refuses the row, with ``on_invalid="warn"``."""
+        own = self.warned_sequential if profile == "sequential" else None
+        return self.warned if own is None else own
 
     def told(self, profile: str) -> Facts:
         """Give what is expected of paths under a profile."""

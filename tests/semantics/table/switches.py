@@ -51,7 +51,8 @@ SWITCHES = {
         "error": "the layer is refused",
     },
     "symlinked_parent": {
-        "replace": "a directory takes the place of the link, which is lost",
+        "replace": "a directory takes the place of the link, which is lost; it is followed in "
+        "a layer that cannot be unpacked alone",
         "follow": "entries, whiteouts and opaque whiteouts act where the link leads",
     },
     "hardlink_to_lower": {
