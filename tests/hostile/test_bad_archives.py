@@ -333,6 +333,18 @@ def test_a_document_that_is_nested_too_deeply_says_where() -> None:
     assert (caught.value.member, caught.value.offset) == ("index.json", 15 + 99_999)
 
 
+@pytest.mark.timeout(60)  # a way that grows with the square takes days for these
+@pytest.mark.parametrize("text", [b'"' + b'\\"' * 1_000_000, b'"' + b'\\"' * 1_000_000 + b"\\"])
+@pytest.mark.parametrize("role", ["index.json", "manifest", "config"])
+def test_a_text_that_never_ends_in_a_document_that_is_nested_too_deeply_is_read_once(
+    role: str, text: bytes
+) -> None:
+    archive = many(role, lambda _: b"[" * 20_000 + text)
+    with pytest.raises(DocumentError, match="nested too deeply") as caught:
+        open_image(io.BytesIO(archive))
+    assert caught.value.offset == 19_999
+
+
 def test_all_documents_together_are_bounded() -> None:
     images = [ImageDescription([[file(f"f{n}")]], labels={"x": "y" * 5000}) for n in range(20)]
     archive = oci_archive(*images)

@@ -24,9 +24,11 @@ from unionlayers.errors import DocumentError
 __all__ = ["Document", "parse_document"]
 
 _BOM = b"\xef\xbb\xbf"
-# Texts are passed over whole, so that a word inside one is not taken for a word of the document.
-_WORDS = re.compile(r'"(?:[^"\\]|\\.)*+"|-?[A-Za-z]+', re.DOTALL)
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# Texts are passed over whole, so that a word inside one is not taken for a word of the document; one
+# that never ends goes to the end, else the rest were gone through again from each quote in it.
+_TEXT = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
+_WORDS = re.compile(_TEXT + "|-?[A-Za-z]+", re.DOTALL)
+_BRACKETS = re.compile(_TEXT + r"|[\[\]{}]", re.DOTALL)
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # Of keys that stand twice and matter to nobody so many places are told, each so long at most.
 _MOST_TOLD = 20
