@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["derived_from"]
 
+_MANY = 24
+
 
 def derived_from(union: Union, slot: int, index: LayerIndex) -> Changeset:
     """
@@ -40,8 +42,8 @@ def derived_from(union: Union, slot: int, index: LayerIndex) -> Changeset:
         UnionLayersError: One beneath that is asked cannot be read or applied.
 
     Cost:
-        O(rows) and the links on the way, at most twice; where those beneath are asked, they are
-        indexed, and a look-up in them for each directory that the layer implies.
+        O(rows) and the links on the way, at most twice; where those beneath are asked, a look-up in
+        them for each directory that the layer implies.  In a tall stack they are all indexed then.
     """
     profile = union.profile
     settled = all(oddity.code == "after-children" for oddity in index.oddities)
@@ -98,7 +100,11 @@ def _asks_beneath(profile: Profile) -> bool:
 
 
 def _derive_beneath(union: Union, slot: int) -> None:
-    """Derive the layers beneath one that asks them, each from those that it asks itself."""
-    # From the top down it would take Python's stack for each of them.
-    for lower in range(slot):
+    """
+    Derive the layers beneath one that asks them, where there are many.
+
+    Few are derived as they are asked, and no more of them than need be.  But each may ask the one
+    beneath it, and that takes some of Python's stack.
+    """
+    for lower in range(slot) if slot > _MANY else ():
         union.changeset(lower)

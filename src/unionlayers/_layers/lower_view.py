@@ -8,11 +8,13 @@ beneath the one above it.
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from unionlayers._tar.index import ABSENT
+from unionlayers.errors import LayerError
 
 if TYPE_CHECKING:
     from unionlayers._layers.changeset import Changeset
@@ -53,8 +55,20 @@ class LowerView:
         return self.union.beneath(self.slot, path)
 
     def form(self, node: Node) -> tuple[int, str | None]:
-        """Give the type bits of a node, and its text if it is a symbolic link."""
-        return self.union.form(node), self.union.link_text(node)
+        """
+        Give the type bits of a node, and its text if it is a symbolic link.
+
+        A hard link without a target is a file: what refuses it is said where it stands.
+
+        Raises:
+            LayerError: A layer beneath cannot be applied.
+        """
+        try:
+            return self.union.form(node), self.union.link_text(node)
+        except LayerError as error:
+            if self.union.is_failure(error):
+                raise
+            return stat.S_IFREG, None
 
     def node(self, changeset: Changeset, row: int) -> Node | None:
         """

@@ -239,6 +239,10 @@ class Union:
     def _is_downlink(self, inode: Inode) -> bool:
         return self._has_downlinks[inode[0]] and inode[1] in self.changeset(inode[0]).downlinks
 
+    def is_failure(self, error: UnionLayersError) -> bool:
+        """Tell whether an error is that of a layer as a whole."""
+        return any(error is failure for failure in self._failures.values())
+
     def is_left_out(self, slot: int, row: int) -> bool:
         """Tell whether ``on_invalid="warn"`` leaves a hard link without a target out."""
         if not self.warn or not self._has_downlinks[slot]:
