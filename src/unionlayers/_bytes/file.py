@@ -125,7 +125,10 @@ class FileSource:
             del held
         if changed or len(data) < length:
             raise SourceChangedError(
-                "the file was changed while it was open", member=self.name, offset=offset
+                "the file, or what the system keeps of it, was changed while it was open",
+                member=self.name,
+                offset=offset,
+                hint="Open the image anew",
             )
         return data
 

@@ -24,8 +24,8 @@ from unionlayers.errors import DocumentError
 __all__ = ["Document", "parse_document"]
 
 _BOM = b"\xef\xbb\xbf"
-# Texts are passed over whole, so that a word inside one is not taken for a word of the document; one
-# that never ends goes to the end, else the rest were gone through again from each quote in it.
+# Texts are passed over whole, so that a word inside one is not taken for a word of the document.
+# One that never ends goes to the end, else the rest were gone through again from each quote in it.
 _TEXT = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
 _WORDS = re.compile(_TEXT + "|-?[A-Za-z]+", re.DOTALL)
 _BRACKETS = re.compile(_TEXT + r"|[\[\]{}]", re.DOTALL)
