@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import random
-import sys
 import tracemalloc
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import pytest
+from counted_calls import calls_of
 
 from unionlayers import Agreement, Limits, Profile, diff, open_image
 from unionlayers._codec.page_cache import PAGE_BYTES, PageCache
@@ -277,24 +276,6 @@ def test_equal_entries_of_one_layer_are_not_read_and_a_diff_holds_little(
             tracemalloc.stop()
         assert len(read) == 2
         assert peak < 16 << 20, peak
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    """Count the functions, of Python and of C, that *work* calls."""
-    count = 0
-
-    def counted(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        if event in ("call", "c_call"):
-            count += 1
-
-    gc.collect()
-    sys.setprofile(counted)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 def plain_files(count: int) -> list[Entry]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import io
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from counted_calls import calls_of
 
 from unionlayers import LinkLoopError, diff, open_image
 from unionlayers.testing import (
@@ -29,24 +28,6 @@ Stack = list[list[Entry]]
 def opened(layers: Stack, **options: Any) -> Any:
     """Give an image of layers that are stored plain."""
     return open_image(io.BytesIO(docker_archive(ImageDescription(layers))), **options)
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    """Count the functions, of Python and of C, that *work* calls."""
-    count = 0
-
-    def counted(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        if event in ("call", "c_call"):
-            count += 1
-
-    gc.collect()
-    sys.setprofile(counted)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 def grows_evenly(costs: list[int]) -> bool:
