@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from seeds import seeds
 from targets import TARGETS
+
+from unionlayers._codec.decoders import new_decoder
 
 CORPUS = Path(__file__).resolve().parents[2] / "fuzz" / "corpus"
 FILES = [
@@ -33,6 +36,21 @@ def test_files_of_the_corpus_with_random_damage(name: str, seed: int, sample_siz
         if not dice.randrange(4):
             del data[dice.randrange(len(data)) :]
         TARGETS[name](bytes(data))
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_the_targets_of_random_access_enter_by_the_checkpoint_that_they_damage(
+    codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[int] = []
+
+    def decoder(name: str, intake: Any, limits: Any, log: Any, start: Any) -> Any:
+        entered.append(start.offset)
+        return new_decoder(name, intake, limits, log, start)
+
+    monkeypatch.setattr("unionlayers._codec.random_access.new_decoder", decoder)
+    TARGETS[f"{codec}-resume"](b"c" + bytes(7) + b"\1")
+    assert any(entered)
 
 
 def test_the_seeds_of_the_corpus_are_those_that_the_builders_make() -> None:

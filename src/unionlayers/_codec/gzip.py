@@ -81,7 +81,12 @@ class GzipDecoder:
                 self._maker.begin(start.bit_offset, start.offset, window)
             bit = start.bit_offset % 8
             first = intake.peek(1) or b"\0"
-            self._inflater = inflater_at(window, bit, first[0])
+            try:
+                self._inflater = inflater_at(window, bit, first[0])
+            except INFLATE_ERRORS as error:
+                raise StreamError(
+                    f"a checkpoint is damaged: {error}", offset=intake.position
+                ) from error
             intake.advance(bool(bit))
 
     def some(self, room: int) -> bytes:

@@ -16,6 +16,7 @@ from unionlayers._codec.zstd_checkpoints import LARGEST_WINDOW, ZstdCheckpointMa
 from unionlayers._codec.zstd_frame import FRAME_HEADER_BYTES, FRAME_MAGIC, parse_frame_header
 from unionlayers._codec.zstd_resume import Resumption
 from unionlayers._foundation.limits import exceeded
+from unionlayers.errors import StreamError
 
 __all__ = ["ZstdDecoder", "frame_options"]
 
@@ -63,7 +64,12 @@ class ZstdDecoder(MemberDecoder):
         self._unchecked = False
         if start is not None and start.window:
             resumption = Resumption.unpacked(start.window, window_bytes)
-            self._member = resumption.decoder(self._options)
+            try:
+                self._member = resumption.decoder(self._options)
+            except zstd.ZstdError as error:
+                raise StreamError(
+                    f"a checkpoint is damaged: {error}", offset=intake.position
+                ) from error
             self._unchecked = resumption.checksum
             self._enter(resumption, intake.position)
 
