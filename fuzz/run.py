@@ -28,7 +28,15 @@ def main(words: list[str]) -> None:
     name = words[1]
     found = WORK / name
     found.mkdir(parents=True, exist_ok=True)
-    options = ["-timeout=30", "-rss_limit_mb=2048", f"-artifact_prefix={found}-", *words[2:]]
+    words_of = HERE / f"{name}.dict"
+    known = [f"-dict={words_of}"] if words_of.exists() else []
+    options = [
+        *known,
+        "-timeout=30",
+        "-rss_limit_mb=2048",
+        f"-artifact_prefix={found}-",
+        *words[2:],
+    ]
     atheris.Setup([words[0], *options, str(found), str(HERE / "corpus" / name)], TARGETS[name])
     atheris.Fuzz()
 
