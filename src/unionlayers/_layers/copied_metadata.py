@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unionlayers._layers.changeset import Changeset
     from unionlayers._layers.union import Union
 
-__all__ = ["copied_from"]
+__all__ = ["containerd_stops_at", "copied_from"]
 
 _NOTHING, _OTHER, _LINK, _FAILS = -1, -2, -3, -4
 _KEPT = 100_000
@@ -45,12 +45,26 @@ def copied_from(union: Union, slot: int, row: int) -> tuple[int, int] | None:
         A look-up in each layer beneath, from the top, until one has the path.  The first call
         looks up all directories that the layers imply, and indexes all layers for it.
     """
-    if union.copies is None:
-        union.copies = all(_applies(union, above) for above in range(union.top))
-    if not union.copies:
+    if containerd_stops_at(union) is not None:
         return None
     found = _found(union, slot, row)
     return None if isinstance(found, int) else found
+
+
+def containerd_stops_at(union: Union) -> int | None:
+    """
+    Give the lowest layer of those that the profile takes which containerd cannot apply.
+
+    Raises:
+        UnionLayersError: A layer cannot be read or applied.
+
+    Cost:
+        The first call indexes all layers and looks up all directories that they imply.
+    """
+    if union.stops_at is None:
+        stops = (slot for slot in range(union.top) if not _applies(union, slot))
+        union.stops_at = next(stops, union.top)
+    return union.stops_at if union.stops_at < union.top else None
 
 
 def _applies(union: Union, slot: int) -> bool:

@@ -8,19 +8,22 @@ a layer that no runtime applies which unpacks each layer alone.
 
 from __future__ import annotations
 
-import stat
+from collections.abc import Collection, Iterable
+from stat import S_IFDIR
 from typing import TYPE_CHECKING
 
 from unionlayers._layers.changeset import Changeset, PlainChangeset
-from unionlayers._layers.derived import DerivedChangeset
+from unionlayers._layers.derived import DerivedChangeset, Place
 from unionlayers._layers.lower_view import LowerView
 from unionlayers._layers.profile import Profile, in_sequence
+from unionlayers._layers.refusal import check_containerd, is_refused_apart
 from unionlayers._layers.replay import replay
 from unionlayers._layers.windows_files import windows_files
 from unionlayers._tar.index import LayerIndex
 from unionlayers.errors import LayerError
 
 if TYPE_CHECKING:
+    from unionlayers._layers.directory import Node
     from unionlayers._layers.union import Union
 
 __all__ = ["derived_from"]
@@ -46,23 +49,33 @@ def derived_from(union: Union, slot: int, index: LayerIndex) -> Changeset:
         them for each directory that the layer implies.  In a tall stack they are all indexed then.
     """
     profile = union.profile
-    settled = all(oddity.code == "after-children" for oddity in index.oddities)
-    if settled and profile.windows == "raw":
-        plain = PlainChangeset(index, profile)
-        if not _meets_beneath(union, slot, plain):
-            return plain
-    is_last = slot == 0 or profile.symlinked_parent == "follow"
+    falls_back = profile.symlinked_parent == "replace"
     binds = profile.hardlink_to_lower == "bind"
-    try:
-        made = _replayed(union, slot, index, profile)
-    except LayerError:
-        if is_last or not binds:
-            raise
-    else:
-        reaches_down = bool(made.downlinks) and (binds or union.warn)
-        if is_last or not (reaches_down or (made.passed_over and binds)):
-            return made
-    return _replayed(union, slot, index, in_sequence(profile))
+    made: PlainChangeset | DerivedChangeset | None = _plain(union, slot, index)
+    if made is None:
+        try:
+            made = _replayed(union, slot, index, profile)
+        except LayerError:
+            if not (falls_back and binds and slot):
+                raise
+            return _replayed(union, slot, index, in_sequence(profile))
+        if falls_back and slot and made.downlinks and (binds or union.warn):
+            return _replayed(union, slot, index, in_sequence(profile))
+    if falls_back and binds and _depends(union, slot, made) and is_refused_apart(union):
+        return _replayed(union, slot, index, in_sequence(profile))
+    check_containerd(union, slot, made)
+    return made
+
+
+def _plain(union: Union, slot: int, index: LayerIndex) -> PlainChangeset | None:
+    """Give the changeset of a layer that is taken as it stands, None where it is replayed."""
+    profile = union.profile
+    settled = all(oddity.code == "after-children" for oddity in index.oddities)
+    if not settled or profile.windows != "raw":
+        return None
+    plain = PlainChangeset(index, profile)
+    asks = slot > 0 and _asks_beneath(profile)
+    return None if asks and _depends(union, slot, plain) else plain
 
 
 def _replayed(union: Union, slot: int, index: LayerIndex, profile: Profile) -> DerivedChangeset:
@@ -79,20 +92,26 @@ def _replayed(union: Union, slot: int, index: LayerIndex, profile: Profile) -> D
     )
 
 
-def _meets_beneath(union: Union, slot: int, plain: PlainChangeset) -> bool:
-    """Tell whether a directory that the layer implies is something else in those beneath."""
-    if slot == 0 or not _asks_beneath(union.profile):
-        return False
+def _depends(union: Union, slot: int, made: PlainChangeset | DerivedChangeset) -> bool:
+    """
+    Tell whether a directory that the layer implies is something else in those beneath.
+
+    It is so too where whiteouts may imply it, and nothing is beneath.
+    """
     lower = LowerView(union, slot)
-    # What has an entry after its children was implied when the first of them came.
-    rows = (*plain.implied(), *(oddity.row for oddity in plain.index.oddities))
-    if rows:
+    nodes: Iterable[Node | None]
+    missed: Collection[Place] | Collection[int]
+    if isinstance(made, DerivedChangeset):
+        missed = made.missed.values()
+        nodes = lower.places(missed)
+    else:
+        # What has an entry after its children was implied when the first of them came.
+        missed = (*made.implied(), *(oddity.row for oddity in made.index.oddities))
+        nodes = (lower.node(made, row) for row in missed)
+    if missed:
         _derive_beneath(union, slot)
-    for row in rows:
-        below = lower.node(plain, row)
-        if below is not None and not stat.S_ISDIR(union.form(below)):
-            return True
-    return False
+    is_marked = isinstance(made, DerivedChangeset) or bool(made.index.marks)
+    return any(is_marked if node is None else lower.form(node)[0] != S_IFDIR for node in nodes)
 
 
 def _asks_beneath(profile: Profile) -> bool:

@@ -50,6 +50,8 @@ class DerivedChangeset:
         passes_over: Whether whiteouts below what is no directory were taken for nothing.
         passed_over: Whether it was made although runtimes refuse it that unpack each layer alone,
             hard links to the layers beneath set aside.
+        only_containerd: Path, entry, what and case of the first that Docker and Podman refuse.
+        missed: Directories that were looked for and not there, each once, outermost first.
     """
 
     index: LayerIndex
@@ -57,6 +59,8 @@ class DerivedChangeset:
     findings: tuple[Finding, ...] = ()
     passes_over: bool = False
     passed_over: bool = False
+    only_containerd: tuple[str, int, str, str] | None = None
+    missed: dict[tuple[int, str], Place] = field(factory=dict)
     downlinks: dict[int, Downlink] = field(factory=dict)
     metadata: dict[int, list[int]] = field(factory=dict)
     most_steps: int = Limits().placing_steps
@@ -239,7 +243,13 @@ class DerivedChangeset:
 
     def phantom(self, place: Place, name: str, *, removed: bool = False) -> Place:
         """Give a directory that is not there; it is in no tree."""
-        return Place(-1, ABSENT, name, place, removed=removed)
+        if removed or place.removed:
+            return Place(-1, ABSENT, name, place, removed=True)
+        # Each keeps the one above it, so that no other has the identity of that.
+        found = self.missed.get((id(place), name))
+        if found is None:
+            found = self.missed[id(place), name] = Place(-1, ABSENT, name, place)
+        return found
 
     def forget(self, row: int, *, keep: bool = False) -> None:
         """Take a row, and unless *keep* what is below it, out of the tree; inodes stay bound."""
@@ -272,6 +282,10 @@ class DerivedChangeset:
         self._steps += steps
         if self._steps > self.most_steps:
             exceeded("placing_steps", self.most_steps, self._steps)
+
+    def is_containerds(self, path: str, ordinal: int, what: str, case: str) -> None:
+        """Take note of an entry that Docker and Podman refuse and containerd does not."""
+        self.only_containerd = self.only_containerd or ("/" + path, ordinal, what, case)
 
     # -- what the rules ask -----------------------------------------------------------------------
 

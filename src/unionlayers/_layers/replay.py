@@ -34,6 +34,12 @@ _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."
 # Found where a runtime that unpacks each layer alone refuses it, by what its entries do themselves.
 _PASSED_OVER = frozenset({"DIRECTORY_VANISHED", "WHITEOUT_AFTER_ENTRY"})
+# What Docker and Podman refuse and containerd does not, by the code of its finding.
+_CONTAINERDS = {
+    "DUPLICATE": "two entries for one path",
+    "LINK_THROUGH_NOTHING": "a way through what is no directory",
+    "LINK_TO_NOTHING": "a way through a link to what is no directory",
+}
 _REFUSED = {
     "contiguous": ("a contiguous file, read as a regular one", "I4"),
     "old-sparse": ("a sparse file in the old GNU form, read as a regular one", "J4"),
@@ -73,6 +79,10 @@ def replay(
     )
     entries = sorted((index.ordinal[row], row, path) for row, path in index.paths())
     player.vanished.last = {decode(path): ordinal for ordinal, _, path in entries}
+    again = {path for _, row, path in entries if "duplicate" in player.odd.get(row, ())}
+    for ordinal, _, path in entries if again else ():
+        if path in again:
+            player.first.setdefault(path, ordinal)
     for ordinal, row, path in entries:
         player.ordinal = ordinal
         player.take(row, path)
@@ -97,6 +107,8 @@ class _Player:
     windows: WindowsFiles | None
     way: Wayfinder = field(init=False)
     ordinal: int = 0
+    # Of each path that has something in its place: the first entry, which may be that one.
+    first: dict[bytes, int] = field(factory=dict)
     findings: list[Finding] = field(factory=list)
     tree: DerivedChangeset = field(init=False)
     odd: dict[int, set[str]] = field(init=False)
@@ -181,7 +193,7 @@ class _Player:
                 place.whiteouts.add(name)
                 self.devices.add((place.number, name))
                 return
-        if "duplicate" in codes:
+        if self.first.get(raw, self.ordinal) < self.ordinal:
             if self.profile.duplicates == "error":
                 self.refuse("DUPLICATE", path, "two entries for one path", "F1")
             else:
@@ -386,6 +398,8 @@ class _Player:
         """Record a finding."""
         if code in _PASSED_OVER:
             self.tree.passed_over = True
+        elif code in _CONTAINERDS:
+            self.tree.is_containerds(path, self.ordinal, _CONTAINERDS[code], case)
         self.findings.append(Finding(code, 0, self.ordinal, "/" + path, message, case))
 
     def refuse(

@@ -29,7 +29,17 @@ from unionlayers.testing import (
     whiteout,
 )
 
-__all__ = ["Stack", "above", "applicable", "layers", "mark_of", "opened", "paths", "stacks"]
+__all__ = [
+    "Stack",
+    "above",
+    "apart",
+    "applicable",
+    "layers",
+    "mark_of",
+    "opened",
+    "paths",
+    "stacks",
+]
 
 Stack = Sequence[Sequence[Entry]]
 
@@ -119,8 +129,8 @@ def applicable(brought: Sequence[Entry], by: str, below: set[bytes]) -> list[Ent
     Leave out of a layer what every runtime refuses (F3, F4, E9, E10), and what this one does.
 
     On overlayfs those are hard links to lower layers (E3), entries and whiteouts below what the
-    layer hides (A6, A9); for ``"apart"`` hard links to lower layers alone.  *below* has what
-    layers beneath brought, and gets what this one brings.
+    layer hides (A6, A9); for ``"apart"`` hard links to lower layers alone.  *below* has what is no
+    directory of what layers beneath brought, and gets that of this one.
     """
     own: dict[bytes, bool] = {}
     kept: list[Entry] = []
@@ -168,3 +178,30 @@ def applicable(brought: Sequence[Entry], by: str, below: set[bytes]) -> list[Ent
         return all(own.get(parent, True) for parent in place)
 
     return [entry for entry in kept if stands(entry)]
+
+
+def apart(stack: Sequence[Sequence[Entry]], crossing: bool) -> list[list[Entry]]:
+    """
+    Leave out of a stack what has its layers read in sequence, and hard links between layers.
+
+    They are where overlayfs refuses a layer, and another has entries below what is no directory in
+    those beneath it (D1, C5): one of the two is left out, whiteouts below such among it.  Two
+    entries for one path count as the first, as containerd alone takes them.
+    """
+    below: set[bytes] = set()
+    kept: list[list[Entry]] = []
+    for layer in stack:
+        brought: list[Entry] = []
+        seen: set[bytes] = set()
+        for entry in applicable(layer, "overlay" if crossing else "apart", set()):
+            path = (mark_of(entry) or entry.path).rstrip(b"/")
+            inside = [*above(path), *([path] if (mark_of(entry) or b"").endswith(b"/") else [])]
+            if (path in seen) if crossing else bool(below & set(inside)):
+                continue
+            seen.add(path)
+            brought.append(entry)
+        for entry in brought:
+            if entry.typeflag != b"5":
+                below.add(mark_of(entry) or entry.path)
+        kept.append(brought)
+    return kept
