@@ -63,8 +63,8 @@ def replay(
     Apply one layer to a dictionary, as the specification says; gives the entries it kept.
 
     *met* has what layers beneath are: "alone" where overlayfs cannot unpack one by itself, or only
-    containerd can, "crosses" where one goes on below what is no directory beneath it.  Of an image that is
-    both, all is read in sequence: the semantics table's (cases E3, F3, D1, C5).
+    containerd can, "crosses" where one goes on below what is no directory beneath it.  Of an image
+    that is both, all is read in sequence: the semantics table's (cases E3, F3, D1, C5).
     """
     hidden: set[str] = set()
     emptied: set[str] = set()

@@ -3,7 +3,7 @@ From the record of a layer to its changeset, in a stack under one profile.
 
 A layer without exceptions is taken as it stands, one with exceptions replayed.  Where what it shows
 depends on those beneath, they are asked: under a profile that follows their symbolic links, and in
-a layer that no runtime applies which unpacks each layer alone.
+an image that no runtime takes which unpacks each layer alone.
 """
 
 from __future__ import annotations
@@ -47,24 +47,31 @@ def derived_from(union: Union, slot: int, index: LayerIndex) -> Changeset:
     Cost:
         O(rows) and the links on the way, at most twice; where those beneath are asked, a look-up in
         them for each directory that the layer implies.  In a tall stack they are all indexed then.
+        Where that finds something else there, once for the image what `is_refused_apart` costs.
     """
     profile = union.profile
-    falls_back = profile.symlinked_parent == "replace"
-    binds = profile.hardlink_to_lower == "bind"
     made: PlainChangeset | DerivedChangeset | None = _plain(union, slot, index)
-    if made is None:
-        try:
-            made = _replayed(union, slot, index, profile)
-        except LayerError:
-            if not (falls_back and binds and slot):
-                raise
-            return _replayed(union, slot, index, in_sequence(profile))
-        if falls_back and slot and made.downlinks and (binds or union.warn):
-            return _replayed(union, slot, index, in_sequence(profile))
-    if falls_back and binds and _depends(union, slot, made) and is_refused_apart(union):
+    try:
+        made = made or _replayed(union, slot, index, profile)
+    except LayerError:
+        if slot == 0 or not _may_fall_back(profile):
+            raise
+    if made is None or _is_in_sequence(union, slot, made):
         return _replayed(union, slot, index, in_sequence(profile))
     check_containerd(union, slot, made)
     return made
+
+
+def _may_fall_back(profile: Profile) -> bool:
+    return profile.symlinked_parent == "replace" and profile.hardlink_to_lower == "bind"
+
+
+def _is_in_sequence(union: Union, slot: int, made: PlainChangeset | DerivedChangeset) -> bool:
+    """Tell whether the layer is read onto those beneath, as the image cannot be unpacked apart."""
+    profile = union.profile
+    if slot and made.downlinks and profile.symlinked_parent == "replace":
+        return union.warn or profile.hardlink_to_lower == "bind"
+    return _may_fall_back(profile) and _depends(union, slot, made) and is_refused_apart(union)
 
 
 def _plain(union: Union, slot: int, index: LayerIndex) -> PlainChangeset | None:

@@ -48,8 +48,6 @@ class DerivedChangeset:
 
     Attributes:
         passes_over: Whether whiteouts below what is no directory were taken for nothing.
-        passed_over: Whether it was made although runtimes refuse it that unpack each layer alone,
-            hard links to the layers beneath set aside.
         only_containerd: Path, entry, what and case of the first that Docker and Podman refuse.
         missed: Directories that were looked for and not there, each once, outermost first.
     """
@@ -58,7 +56,6 @@ class DerivedChangeset:
     places: list[Place] = field(init=False)
     findings: tuple[Finding, ...] = ()
     passes_over: bool = False
-    passed_over: bool = False
     only_containerd: tuple[str, int, str, str] | None = None
     missed: dict[tuple[int, str], Place] = field(factory=dict)
     downlinks: dict[int, Downlink] = field(factory=dict)

@@ -32,8 +32,6 @@ __all__ = ["replay"]
 _PREFIX = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."
-# Found where a runtime that unpacks each layer alone refuses it, by what its entries do themselves.
-_PASSED_OVER = frozenset({"DIRECTORY_VANISHED", "WHITEOUT_AFTER_ENTRY"})
 # What Docker and Podman refuse and containerd does not, by the code of its finding.
 _CONTAINERDS = {
     "DUPLICATE": "two entries for one path",
@@ -396,9 +394,7 @@ class _Player:
 
     def find(self, code: str, path: str, message: str, case: str) -> None:
         """Record a finding."""
-        if code in _PASSED_OVER:
-            self.tree.passed_over = True
-        elif code in _CONTAINERDS:
+        if code in _CONTAINERDS:
             self.tree.is_containerds(path, self.ordinal, _CONTAINERDS[code], case)
         self.findings.append(Finding(code, 0, self.ordinal, "/" + path, message, case))
 
@@ -413,7 +409,6 @@ class _Player:
     ) -> None:
         """Raise, or record what ``on_invalid="warn"`` forgives."""
         if self.warn:
-            self.tree.passed_over = True
             self.find(code, path, message, case)
             return
         raise kind(

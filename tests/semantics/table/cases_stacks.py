@@ -155,4 +155,23 @@ ROWS = [
         warned="l/ l/x=1 m->e/../l",
         finding="LINK_THROUGH_NOTHING",
     ),
+    Row(
+        "A3",
+        "in an image that umoci alone takes a whiteout makes no directories, as with umoci",
+        [[f("a", "1")], [f("a", "2"), wh("a"), wh("no/x")]],
+        "a=2",
+        overlay=REFUSED,
+        sequential="no/",
+        warned="a=2 no/",
+        finding="WHITEOUT_AFTER_ENTRY",
+        found="A7",
+    ),
+    Row(
+        "D4",
+        "an entry by way of a link to nothing, beneath a directory that containerd refuses",
+        [[f("f", "1")], [ln("l", "t"), f("l/x", "1")], [f("f/x/y", "1")]],
+        warned="f/ f/x/ f/x/y=1 l->t t/ t/x=1",
+        finding="LINK_TO_NOTHING",
+        found="C5",
+    ),
 ]
