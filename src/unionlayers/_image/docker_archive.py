@@ -17,6 +17,7 @@ from unionlayers._foundation.limits import WHOLE, Limits, exceeded
 from unionlayers._foundation.names import clean_entry_name, decode, encode
 from unionlayers._image.config import Config, check_digest, read_config
 from unionlayers._image.document import Document
+from unionlayers._image.image_names import known_names
 from unionlayers._image.platform import version_of
 from unionlayers._image.record import (
     DocumentFinding,
@@ -95,11 +96,13 @@ def read_docker_archive(
     configs: dict[str, tuple[bytes, Config] | None] = {}
     for item in items:
         references: tuple[str, ...] = ()
+        unnamed: tuple[DocumentFinding, ...] = ()
         promised: str | None = None
         try:
             item.object()
             promised = _promised(_member(item.at("Config")))
-            references = tuple(tag.required_text() for tag in item.at("RepoTags").items())
+            tags = [tag.required_text() for tag in item.at("RepoTags").items()]
+            references, unnamed = known_names(tags, MANIFEST)
             record = _record(store, item, references, configs, verify=verify, limits=limits)
         except (CorruptError, UnsupportedError, LimitError) as error:
             if isinstance(error, LimitError) and error.limit in WHOLE:
@@ -108,7 +111,7 @@ def read_docker_archive(
                 layout="docker", references=references, promised_id=promised, error=error
             )
         counted.add(record)
-        records.append(evolve(record, findings=(*findings, *record.findings)))
+        records.append(evolve(record, findings=(*findings, *unnamed, *record.findings)))
     return records
 
 

@@ -268,7 +268,7 @@ def read_manifest(
             DocumentFinding(
                 "MEDIA_TYPE_MISMATCH",
                 -1,
-                f"the descriptor says {claims.media_type}, the manifest {stated}",
+                f"the descriptor says {claims.media_type}, the manifest {stated[:200]}",
                 "L15",
             )
         )

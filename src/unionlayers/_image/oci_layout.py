@@ -17,6 +17,7 @@ from unionlayers._foundation.limits import WHOLE, Limits, exceeded
 from unionlayers._image.config import Config
 from unionlayers._image.docker_archive import dangling, document_bytes
 from unionlayers._image.document import Document, parse_document
+from unionlayers._image.image_names import known_names
 from unionlayers._image.manifest import (
     INDEXES,
     MANIFESTS,
@@ -28,7 +29,14 @@ from unionlayers._image.manifest import (
     refuse_schema_1,
 )
 from unionlayers._image.platform import platform_of, version_of
-from unionlayers._image.record import ImageRecord, LayerCount, links_to, oddities_of, repeats_of
+from unionlayers._image.record import (
+    DocumentFinding,
+    ImageRecord,
+    LayerCount,
+    links_to,
+    oddities_of,
+    repeats_of,
+)
 from unionlayers._image.store import Store
 from unionlayers.errors import (
     CorruptError,
@@ -48,11 +56,19 @@ _CONTAINERD_NAME = "io.containerd.image.name"
 
 
 @frozen
+class _Names:
+    """What a descriptor of index.json is called, with all that is in it; and what was too long."""
+
+    known: tuple[str, ...] = ()
+    findings: tuple[DocumentFinding, ...] = ()
+
+
+@frozen
 class _Found:
     """A descriptor on the way through the indexes, and what was wrong on it."""
 
     descriptor: Document
-    references: tuple[str, ...]
+    names: _Names
     indexes: tuple[str, ...]
     error: UnionLayersError | None = None
 
@@ -119,6 +135,7 @@ def read_index(
             platform=claims.platform or known[key].platform,
             os_version=claims.os_version or known[key].os_version,
             annotations=claims.annotations,
+            findings=(*found.names.findings, *known[key].findings),
         )
 
 
@@ -142,11 +159,11 @@ def _descriptors(
 ) -> Iterator[_Found]:
     """Give the descriptors that are no indexes, in the order of the documents."""
     refuse_other_kinds(index, "manifests")
-    pending: list[tuple[Document, tuple[str, ...], tuple[str, ...]]] = [(index, (), ())]
+    pending: list[tuple[Document, _Names, tuple[str, ...]]] = [(index, _Names(), ())]
     count = 0
     while pending:
-        document, references, indexes = pending.pop()
-        inner: list[tuple[Document, tuple[str, ...], tuple[str, ...]]] = []
+        document, above, indexes = pending.pop()
+        inner: list[tuple[Document, _Names, tuple[str, ...]]] = []
         for descriptor in document.at("manifests").items("images", limits.images):
             count += 1
             if count > limits.images:
@@ -157,11 +174,11 @@ def _descriptors(
                     member=descriptor.member,
                     pointer=descriptor.pointer,
                 )
-            names = references
+            names = above
             try:
                 descriptor.object()
                 if not indexes:
-                    names = _references(descriptor)
+                    names = _names(descriptor)
                 digest = descriptor.at("digest").digest()
                 is_index = descriptor.at("mediaType").text() in INDEXES
                 nested = None
@@ -214,10 +231,10 @@ def _nested(
     return nested
 
 
-def _references(descriptor: Document) -> tuple[str, ...]:
+def _names(descriptor: Document) -> _Names:
     annotations = descriptor.at("annotations").texts()
     names = [annotations.get(_CONTAINERD_NAME), annotations.get(_REF_NAME)]
-    return tuple(dict.fromkeys(name for name in names if name))
+    return _Names(*known_names(dict.fromkeys(name for name in names if name), descriptor.member))
 
 
 def _claims(found: _Found) -> Claims:
@@ -240,7 +257,7 @@ def _claims(found: _Found) -> Claims:
         media_type=media_type,
         platform=platform_of(platform),
         os_version=version_of(platform),
-        references=found.references if named else (),
+        references=found.names.known if named else (),
         indexes=found.indexes,
         annotations=annotations,
     )
@@ -262,10 +279,11 @@ def _failed(found: _Found, error: UnionLayersError) -> ImageRecord:
     return ImageRecord(
         layout="oci",
         kind="index" if str(fields.get("mediaType")) in INDEXES else "image",
-        references=found.references,
+        references=found.names.known,
         digest=digest,
         indexes=found.indexes,
         error=error,
+        findings=found.names.findings,
     )
 
 

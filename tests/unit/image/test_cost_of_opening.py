@@ -188,7 +188,7 @@ class Key(Name):
 
 
 def test_the_keys_of_a_large_object_are_folded_once() -> None:
-    document = Document({Key(f"k{number}"): 1 for number in range(1000)}, "x.json", "")
+    document = Document({Key(f"k{number}"): 1 for number in range(1000)}, "x.json")
     for _ in range(100):
         assert document.at("absent").value is None
     assert Key.folded == 1000
