@@ -9,12 +9,14 @@ later versions name blobs; skopeo names ``<digest>.tar``.  All of that is only n
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from attrs import evolve
 
 from unionlayers._foundation.digest import is_digest
 from unionlayers._foundation.limits import WHOLE, Limits, exceeded
 from unionlayers._foundation.names import clean_entry_name, decode, encode
+from unionlayers._image.attempts import Attempts
 from unionlayers._image.config import Config, check_digest, read_config
 from unionlayers._image.document import Document
 from unionlayers._image.image_names import known_names
@@ -93,7 +95,7 @@ def read_docker_archive(
     findings = (*oddities_of(document), *repeats_of(store, MANIFEST))
     records: list[ImageRecord] = []
     counted = LayerCount(limits, MANIFEST)
-    configs: dict[str, tuple[bytes, Config] | None] = {}
+    configs: Attempts[tuple[bytes, Config] | None] = Attempts()
     for item in items:
         references: tuple[str, ...] = ()
         unnamed: tuple[DocumentFinding, ...] = ()
@@ -131,7 +133,7 @@ def _record(
     store: Store,
     item: Document,
     references: tuple[str, ...],
-    configs: dict[str, tuple[bytes, Config] | None],
+    configs: Attempts[tuple[bytes, Config] | None],
     *,
     verify: bool,
     limits: Limits,
@@ -139,10 +141,9 @@ def _record(
     name = _member(item.at("Config"))
     paths = item.at("Layers").items("layers", limits.layers)
     promised = _promised(name)
-    if name not in configs:
-        # Items for several tags of one image share it.
-        configs[name] = _config(store, name, promised, verify=verify, limits=limits)
-    found = configs[name]
+    # Items for several tags of one image share it.
+    make = partial(_config, store, name, promised, verify=verify, limits=limits)
+    found = configs.get(name, make)
     if found is None:
         missing = (promised or name,)
         return ImageRecord(

@@ -7,12 +7,14 @@ checked.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from unionlayers._foundation.limits import WHOLE, Limits, exceeded
 from unionlayers._foundation.names import clean_entry_name, decode, encode
+from unionlayers._image.attempts import Attempts
 from unionlayers._image.docker_archive import dangling, document_bytes
 from unionlayers._image.document import Document, parse_document
 from unionlayers._image.image_names import LONGEST_NAME, names_left_out
@@ -135,7 +137,7 @@ class _Layers:
 
     store: Store
     limits: Limits
-    _known: dict[str, _Layer | None] = field(factory=dict, init=False)
+    _known: Attempts[_Layer | None] = field(factory=Attempts, init=False)
 
     def at(self, ident: str) -> _Layer | None:
         """
@@ -144,9 +146,7 @@ class _Layers:
         Raises:
             DocumentError: Its document cannot be read.
         """
-        if ident not in self._known:
-            self._known[ident] = self._read(ident)
-        return self._known[ident]
+        return self._known.get(ident, partial(self._read, ident))
 
     def _read(self, ident: str) -> _Layer | None:
         cleaned, climbed = clean_entry_name(encode(ident))
@@ -186,9 +186,7 @@ def _record(layers: _Layers, top: str, place: Document, counted: LayerCount) -> 
         seen.add(current)
         counted.step()
         if len(seen) > limits.layers:
-            exceeded(
-                "layers", limits.layers, len(seen), member=named.member, pointer=named.pointer
-            )
+            exceeded("layers", limits.layers, len(seen), member=named.member, pointer=named.pointer)
         chain.append(layer)
         if layer.document is None:
             missing.append(current)
@@ -220,8 +218,8 @@ def _lost_parent(
 ) -> tuple[DocumentFinding, ...]:
     """Tell of a layer that the archive lacks, and of all beneath it."""
     message = (
-        f"{named.member[:200]} names the layer {ident[:200]!a} at {named.pointer}, and the archive has no "
-        f"{member[:200]!a}: it and whatever is beneath it are missing"
+        f"{named.member[:200]} names the layer {ident[:200]!a} at {named.pointer}, "
+        f"and the archive has no {member[:200]!a}: it and whatever is beneath it are missing"
     )
     return (DocumentFinding("LAYER_UNKNOWN", 0, message, None), *links_to(store, member))
 

@@ -9,12 +9,13 @@ and one that cannot be read with its error, so that the others can be opened.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from attrs import evolve, frozen
 
 from unionlayers._foundation.digest import is_digest
 from unionlayers._foundation.limits import WHOLE, Limits, exceeded
-from unionlayers._image.config import Config
+from unionlayers._image.attempts import Attempts
 from unionlayers._image.docker_archive import dangling, document_bytes
 from unionlayers._image.document import Document, parse_document
 from unionlayers._image.image_names import known_names
@@ -22,6 +23,7 @@ from unionlayers._image.manifest import (
     INDEXES,
     MANIFESTS,
     Claims,
+    Configs,
     blob_name,
     described_bytes,
     read_manifest,
@@ -110,7 +112,7 @@ def read_index(
         LimitError: There are too many manifests.
     """
     known: dict[tuple[object, ...], ImageRecord] = {}
-    configs: dict[str, tuple[bytes, Config]] = {}
+    configs: Configs = Attempts()
     counted = LayerCount(limits, index.member)
     for found in _descriptors(store, index, verify=verify, limits=limits):
         if found.error is not None:
@@ -160,6 +162,7 @@ def _descriptors(
     """Give the descriptors that are no indexes, in the order of the documents."""
     refuse_other_kinds(index, "manifests")
     pending: list[tuple[Document, _Names, tuple[str, ...]]] = [(index, _Names(), ())]
+    read: Attempts[Document | None] = Attempts()
     count = 0
     while pending:
         document, above, indexes = pending.pop()
@@ -183,7 +186,11 @@ def _descriptors(
                 is_index = descriptor.at("mediaType").text() in INDEXES
                 nested = None
                 if is_index:
-                    nested = _nested(store, descriptor, indexes, verify=verify, limits=limits)
+                    _check_depth(descriptor, digest, indexes, limits)
+                    # Each tag may name the index of its platforms.
+                    key = (digest, _promises(descriptor))
+                    make = partial(_nested, store, descriptor, verify=verify, limits=limits)
+                    nested = read.get(key, make)
             except (CorruptError, UnsupportedError, LimitError) as error:
                 if isinstance(error, LimitError) and error.limit in WHOLE:
                     raise
@@ -196,17 +203,16 @@ def _descriptors(
         pending.extend(reversed(inner))
 
 
-def _nested(
-    store: Store, descriptor: Document, indexes: tuple[str, ...], *, verify: bool, limits: Limits
-) -> Document | None:
+def _check_depth(
+    descriptor: Document, digest: str, indexes: tuple[str, ...], limits: Limits
+) -> None:
     """
-    Read an index inside another; None where the layout lacks it.
+    Check that an index may stand inside of those that led to it.
 
     Raises:
-        DocumentError: It cannot be read, or contains itself.
+        DocumentError: It contains itself.
         LimitError: It is nested too deeply.
     """
-    digest = descriptor.at("digest").digest()
     if digest in indexes:
         raise DocumentError(
             "an index contains itself",
@@ -222,10 +228,19 @@ def _nested(
             member=descriptor.member,
             pointer=descriptor.pointer,
         )
+
+
+def _nested(store: Store, descriptor: Document, *, verify: bool, limits: Limits) -> Document | None:
+    """
+    Read an index inside another; None where the layout lacks it.
+
+    Raises:
+        DocumentError: It cannot be read.
+    """
     raw = described_bytes(store, descriptor, verify=verify, limits=limits)
     if raw is None:
         return None
-    nested = parse_document(raw, blob_name(digest))
+    nested = parse_document(raw, blob_name(descriptor.at("digest").digest()))
     refuse_other_kinds(nested, "manifests")
     nested.at("manifests").items("images", limits.images)
     return nested
@@ -296,7 +311,7 @@ def _record(
     store: Store,
     found: _Found,
     claims: Claims,
-    configs: dict[str, tuple[bytes, Config]],
+    configs: Configs,
     *,
     verify: bool,
     limits: Limits,
