@@ -207,13 +207,6 @@ def _(n: int, folder: Path) -> Source:
     return archive({f"{top}/manifest.json": text(items), f"{top}/c.json": config})
 
 
-@shape("manifest.json: an image with many long tags")
-def _(n: int, folder: Path) -> Source:
-    tags = [f"{'t' * LONG}{number}" for number in range(n * 4)]
-    items = [{"Config": "c.json", "RepoTags": tags, "Layers": []}, {"Config": "d", "Layers": []}]
-    return archive({"manifest.json": text(items), "c.json": text({"os": "x"})})
-
-
 # -- stores of engines ---------------------------------------------------------------------------
 
 DRIVER = "image/overlay2"
