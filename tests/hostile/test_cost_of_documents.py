@@ -121,11 +121,9 @@ def _(n: int, folder: Path) -> Source:
 # -- archives ------------------------------------------------------------------------------------
 
 
-def oci(index: dict[str, Any], *blobs: bytes, docker: list[Any] | None = None) -> bytes:
+def oci(index: dict[str, Any], *blobs: bytes) -> bytes:
     documents = {"oci-layout": text({"imageLayoutVersion": "1.0.0"}), "index.json": text(index)}
     documents |= {f"blobs/sha256/{digest(blob)[7:]}": blob for blob in blobs}
-    if docker is not None:
-        documents["manifest.json"] = text(docker)
     return archive(documents)
 
 
@@ -178,16 +176,6 @@ def _(n: int, folder: Path) -> Source:
     config = text(json.loads(CONFIG) | {"architecture": "a" * LONG * 40 * n})
     manifests = manifests_of(config, n)
     return oci({"manifests": [descriptor(one) for one in manifests]}, config, *manifests)
-
-
-@shape("manifest.json: many images beside one of many layers in index.json")
-def _(n: int, folder: Path) -> Source:
-    config = text({"os": "linux", "architecture": "amd64"})
-    layers = [{"digest": f"sha256:{one}", "size": 1} for one in hexes(n * 100)]
-    manifest = text({"config": descriptor(config, "config"), "layers": layers})
-    name = f"blobs/sha256/{digest(config)[7:]}"
-    items = [{"Config": name, "Layers": [f"l{number}"]} for number in range(n)]
-    return oci({"manifests": [descriptor(manifest)]}, manifest, config, docker=items)
 
 
 @shape("manifest.json: many layers that are one link with a long target")

@@ -214,7 +214,7 @@ class Document:
         oddities: Code and message of what is odd about the document as a whole.
     """
 
-    value: Any
+    value: Any = field(repr=False)
     member: str
     way: _Way = field(default=None, repr=False)
     twice: dict[int, _Spellings] = field(factory=dict, repr=False, eq=False)
