@@ -87,7 +87,7 @@ def test_longer_names_in_stores_are_findings_too(kind: str, tmp_path: Path) -> N
     made = make_docker_root(tmp_path) if kind == "docker" else make_containers_root(tmp_path)
     if kind == "docker":
         listed = made.root / "image/overlay2/repositories.json"
-        names = {"Repositories": {"r": {LONGER: made.id, "r:1": made.id}}}
+        names: Any = {"Repositories": {"r": {LONGER: made.id, "r:1": made.id}}}
         box = made.root / "containers" / made.container / "config.v2.json"
         box.write_text(json.dumps({**json.loads(box.read_text()), "Name": f"/{LONGER}"}))
     else:
