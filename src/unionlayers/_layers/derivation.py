@@ -57,6 +57,7 @@ def derived_from(union: Union, slot: int, index: LayerIndex) -> Changeset:
         if slot == 0 or not _may_fall_back(profile):
             raise
     if made is None or _is_in_sequence(union, slot, made):
+        union.refused_apart = True
         return _replayed(union, slot, index, in_sequence(profile))
     check_containerd(union, slot, made)
     return made

@@ -141,6 +141,12 @@ class Wayfinder:
             return None
         drops = mark and make and self.profile.whiteout_parents == "drop"
         if drops and self._is_nothing(place, covered=covered[-1]):
+            self.find(
+                "WHITEOUT_BELOW_NOTHING",
+                path,
+                "a whiteout in no directory: umoci makes none for it",
+                "B4" if path.rpartition("/")[2] == ".wh..wh..opq" else "A3",
+            )
             return None
         return self._made(place) if make else place
 
