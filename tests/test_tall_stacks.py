@@ -168,16 +168,11 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
 }
 
 
-# Each directory that is only implied is looked for in all layers beneath it (case H2).
-KNOWN = {("agreement", deep_and_renamed)}
 OTHERS = [
     pytest.param(
         question,
         stack_of,
-        marks=[
-            *([pytest.mark.xfail(strict=True)] if (question, stack_of) in KNOWN else []),
-            *([] if (row + column) % 6 == 0 else [pytest.mark.campaign]),
-        ],
+        marks=[] if (row + column) % 6 == 0 else [pytest.mark.campaign],
     )
     for row, question in enumerate(QUESTIONS)
     for column, stack_of in enumerate(STACKS)

@@ -48,6 +48,12 @@ def test_b7_an_opaque_directory_without_an_entry_keeps_its_attributes(profile: s
     assert (raw["stat"]["st_mode"] & 0o7777, raw["stat"]["st_uid"]) == (0o2750, 5)
 
 
+def test_h2_a_hard_link_that_is_left_out_takes_no_metadata_away() -> None:
+    layers = [[d("t", mode=0o1777, uid=3)], [hl("t", "none")], [f("t/x")]]
+    raw = fact_of(layers, "/t", "overlay", on_invalid="warn")
+    assert (raw["stat"]["st_mode"] & 0o7777, raw["stat"]["st_uid"]) == (0o1777, 3)
+
+
 @pytest.mark.parametrize("profile", ["oci", "overlay", "sequential"])
 def test_e7_the_header_of_a_hard_link_changes_the_inode_for_both_names(profile: str) -> None:
     layers = [[f("a", "1", mode=0o600, uid=1, mtime=1, xattrs={"user.a": b"1"}),

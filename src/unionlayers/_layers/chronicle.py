@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Chronicle", "Saying"]
 
-Saying = tuple[int, int, int]
+Saying = tuple[int, int, int, int]
 """
 What one layer says of a name.
 
-Its slot; the row that it has there, `ABSENT` where it only hides the name; and the lowest slot
-whose share a directory of the name has, looked at from here.
+Its slot; the row that it has there, `ABSENT` where it only hides the name; the lowest slot whose
+share a directory of the name has, looked at from here; and the uppermost slot up to here that says
+something and has no directory there, -1 if none.
 """
 
 
@@ -129,7 +130,7 @@ class Chronicle:
             return
         said = self.parent.said_of(self.name, height)
         for at in range(bisect_left(said, (self._covered,)), len(said)):
-            slot, row, _ = said[at]
+            slot, row, _, _ = said[at]
             number = -1 if row == ABSENT else union.changeset(slot).directory(row)
             if number >= 0:
                 self._take(slot, number, row)
@@ -189,7 +190,8 @@ class Chronicle:
             row = ABSENT
         if row == ABSENT and not marked:
             return
-        ends = marked or changeset.directory(row) < 0
+        solid = row == ABSENT or changeset.directory(row) < 0
+        low, top_solid = said[-1][2:] if said else (0, -1)
         self._said.setdefault(name, []).append(
-            (slot, row, slot if ends else said[-1][2] if said else 0)
+            (slot, row, slot if marked or solid else low, slot if solid else top_solid)
         )

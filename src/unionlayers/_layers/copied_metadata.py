@@ -11,16 +11,20 @@ and Podman, copies nothing.
 from __future__ import annotations
 
 import stat
+from bisect import bisect_left
 from typing import TYPE_CHECKING
+
+from attrs import define, field
 
 from unionlayers._foundation.names import decode
 from unionlayers._tar.index import ABSENT
 
 if TYPE_CHECKING:
     from unionlayers._layers.changeset import Changeset
+    from unionlayers._layers.chronicle import Chronicle
     from unionlayers._layers.union import Union
 
-__all__ = ["containerd_stops_at", "copied_from"]
+__all__ = ["StackedFolders", "containerd_stops_at", "copied_from"]
 
 _NOTHING, _OTHER, _LINK, _FAILS = -1, -2, -3, -4
 _KEPT = 100_000
@@ -42,8 +46,9 @@ def copied_from(union: Union, slot: int, row: int) -> tuple[int, int] | None:
         or where containerd refuses the image.
 
     Cost:
-        A look-up in each layer beneath, from the top, until one has the path.  The first call
-        looks up all directories that the layers imply, and indexes all layers for it.
+        The first call looks up all directories that the layers imply, and indexes all layers for
+        it: a bisection of the layers that have something at the path, for each that was not asked
+        for.
     """
     if containerd_stops_at(union) is not None:
         return None
@@ -94,53 +99,91 @@ def _found(union: Union, slot: int, row: int) -> tuple[int, int] | int:
 
 
 def _looked_up(union: Union, slot: int, row: int) -> tuple[int, int] | int:
-    for below in reversed(range(slot)):
-        number = _plainly(union, slot, row, below)
-        if number == _LINK:
-            return _through_links(union, union.changeset(slot).path(row), below)
-        if number in (_OTHER, _FAILS):
-            return number
-        if number > 0:
-            changeset = union.changeset(below)
-            index, found = changeset.index, changeset.own_row(number)
-            if found < index.rows and index.ordinal[found] != ABSENT:
-                return below, found
-            known = union.copied.get((below, found))
-            if known is not None:
-                return known
-    return _NOTHING
+    folders = union.stacked
+    if folders is None or folders.slot != slot:
+        folders = union.stacked = StackedFolders(union, slot)
+    chronicle, barrier, what = folders.at(row)
+    position = chronicle.up_to(slot - 1) if chronicle is not None and chronicle.name else -1
+    while chronicle is not None and position >= 0:
+        below, _, found = chronicle.shares[position]
+        if below < barrier:
+            break
+        index = union.changeset(below).index
+        if found < index.rows and index.ordinal[found] != ABSENT:
+            return below, found
+        known = union.copied.get((below, found))
+        if known is not None:
+            return known
+        position -= 1
+    if what == _LINK:
+        return _through_links(union, union.changeset(slot).path(row), barrier)
+    return what
 
 
-def _plainly(union: Union, slot: int, row: int, below: int) -> int:
+_Place = tuple["Chronicle | None", int, int]
+
+
+@define(eq=False)
+class StackedFolders:
     """
-    Give the number that a directory of *slot* has in the layer *below*; no link is followed.
+    What the layers beneath one layer have at its directories, each looked at alone.
 
-    What is known of the directory above it is used: a deep tree would cost its depth squared.
+    No link is followed.  What is known of the directory above is used: a deep tree would cost its
+    depth squared.
+
+    Args:
+        union: The stack; the changesets of the layers beneath are known.
+        slot: The layer that asks.
     """
-    here, changeset = union.changeset(slot), union.changeset(below)
-    known = union.ways.get((slot, below))
-    if known is None or len(known) > _KEPT:
-        known = union.ways[slot, below] = {here.own_row(0): 0}
-    pending: list[tuple[int, str]] = []
-    while row not in known:
-        parent, name = here.above(row)
-        pending.append((row, name))
-        row = here.own_row(0) if parent == ABSENT else parent
-    number = known[row]
-    for at, name in reversed(pending):
-        if number >= 0:
-            child = changeset.children(number).get(name)
-            if child is None:
-                # A whiteout is a device in the folder of its layer.
-                number = _OTHER if name in changeset.whiteouts(number) else _NOTHING
-            else:
-                number = changeset.directory(child)
-                if number < 0:
-                    number = _OTHER if _link_text(changeset, child) is None else _LINK
-        elif number == _OTHER:
-            number = _FAILS
-        known[at] = number
-    return number
+
+    union: Union
+    slot: int
+    _known: dict[int, _Place] = field(factory=dict)
+
+    def at(self, row: int) -> _Place:
+        """
+        Give what is at a directory of the layer, or on the way to it.
+
+        Returns:
+            The chronicle of the path, None where no layer beneath has a directory there; the slot
+            of the uppermost layer that has something else, -1 if none has; and what that is.
+        """
+        here = self.union.changeset(self.slot)
+        top = here.own_row(0)
+        known = self._known
+        if not known or len(known) > _KEPT:
+            # A new one, for whoever asks at the same time.
+            root = self.union.chronicle
+            root.cover(self.slot)
+            known = self._known = {top: (root, -1, _NOTHING)}
+        pending: list[tuple[int, str]] = []
+        while row not in known:
+            parent, name = here.above(row)
+            pending.append((row, name))
+            row = top if parent == ABSENT else parent
+        place = known[row]
+        for inner, name in reversed(pending):
+            place = known[inner] = self._step(place, name)
+        return place
+
+    def _step(self, place: _Place, name: str) -> _Place:
+        chronicle, barrier, what = place
+        if what == _OTHER:
+            what = _FAILS
+        said = () if chronicle is None else chronicle.said_of(name, self.slot)
+        at = bisect_left(said, (self.slot,)) - 1
+        if chronicle is None or at < 0:
+            return None, barrier, what
+        solid = said[at][3]
+        if solid > barrier:
+            barrier, what = solid, _OTHER
+            row = said[bisect_left(said, (solid,))][1]
+            # A whiteout is a device in the folder of its layer.
+            if row != ABSENT and _link_text(self.union.changeset(solid), row) is not None:
+                what = _LINK
+        inner = chronicle.inner(name)
+        inner.cover(self.slot)
+        return (inner if inner.up_to(self.slot - 1) >= 0 else None), barrier, what
 
 
 def _through_links(union: Union, path: str, first: int) -> tuple[int, int] | int:

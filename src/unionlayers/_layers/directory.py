@@ -369,7 +369,7 @@ class Directory:
         at = bisect_left(said, (height,)) - 1
         if at < 0:
             return None
-        slot, row, _ = said[at]
+        slot, row, _, _ = said[at]
         return None if slot < span.low or row == ABSENT else (slot, row)
 
     # -- where they are not -----------------------------------------------------------------------

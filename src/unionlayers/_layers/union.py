@@ -22,7 +22,7 @@ from unionlayers._layers.binding import target_of
 from unionlayers._layers.buried_links import Buried
 from unionlayers._layers.changeset import Changeset
 from unionlayers._layers.chronicle import Chronicle
-from unionlayers._layers.copied_metadata import copied_from
+from unionlayers._layers.copied_metadata import StackedFolders, copied_from
 from unionlayers._layers.derivation import derived_from
 from unionlayers._layers.directory import Directory, Node
 from unionlayers._layers.directory_xattrs import directory_entry
@@ -93,7 +93,7 @@ class Union:
         self.late: dict[int, frozenset[int]] = {}  # See `directory_xattrs`.
         self.buried: dict[int, Buried] = {}  # See `buried_links`.
         # See `copied_metadata`.
-        self.ways: dict[tuple[int, int], dict[int, int]] = {}
+        self.stacked: StackedFolders | None = None
         self.copied: dict[Inode, tuple[int, int] | int] = {}
         self.stops_at: int | None = None
         self.refused_apart: bool | None = None  # See `refusal`.
