@@ -31,6 +31,8 @@ settings.load_profile("campaign" if CAMPAIGN else "bounded")
 def pytest_configure(config: pytest.Config) -> None:
     """Draw from the seed of the report, use no store of a user, and let interrupts in."""
     os.environ.pop("UNIONLAYERS_CACHE", None)
+    # The workers of pytest-xdist draw the same cases, else each would collect other tests.
+    os.environ["UNIONLAYERS_SEED"] = str(SEED)
     # A shell that runs this in the background ignores SIGINT, and so would every child of a test.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

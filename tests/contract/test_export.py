@@ -250,7 +250,8 @@ def test_of_two_names_the_one_that_is_chosen_is_the_file() -> None:
         {"destination": io.BytesIO(), "form": "folder"},
         {"destination": 7},
     ],
-    ids=str,
+    # An id that shows the object would be another one in each worker of pytest-xdist.
+    ids=" ".join,
 )
 def test_options_that_exclude_each_other_are_named(
     options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
