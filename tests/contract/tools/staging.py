@@ -41,7 +41,9 @@ class Staging(fs.base.FS):
         super().__init__()
         self.asked = 0
         # `open_fs` would read the entry points of all that is installed, each time.
-        self._memory = fs.memoryfs.MemoryFS()
+        from fs.memoryfs import MemoryFS
+
+        self._memory = MemoryFS()
         self._build = build
         self._threads = threads
         self._before: State = {}
