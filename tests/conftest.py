@@ -30,7 +30,7 @@ __all__ = [
 CAMPAIGN = bool(os.environ.get("UNIONLAYERS_CAMPAIGN"))
 SEED = int(os.environ.get("UNIONLAYERS_SEED") or random.SystemRandom().randrange(1 << 32))
 
-settings.register_profile("bounded", max_examples=50, deadline=None, print_blob=True)
+settings.register_profile("bounded", max_examples=30, deadline=None, print_blob=True)
 settings.register_profile("campaign", max_examples=5000, deadline=None, print_blob=True)
 settings.load_profile("campaign" if CAMPAIGN else "bounded")
 
