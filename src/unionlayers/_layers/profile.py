@@ -50,8 +50,8 @@ class Profile:
         root_opaque: B5: an opaque whiteout at the root.
         implied_over_file: C5: an implied directory over a file of a lower layer.
         symlinked_parent: D1, A16, B8: a parent that is a symbolic link in a lower layer.
-            It is followed in any case in a layer that no runtime applies which replaces it (E3,
-            A7, A8, F3), unless ``hardlink_to_lower`` is ``"error"``.
+            It is followed in any case in an image that no runtime takes which replaces it (E3,
+            A6 to A8, F3), unless ``hardlink_to_lower`` is ``"error"``.
         link_through_nothing: D4: a parent that is a symbolic link through what is no directory, and
             out of it again.
         hardlink_to_lower: E3, E5: a hard link whose target only lower layers have.

@@ -56,7 +56,7 @@ SWITCHES = {
     },
     "symlinked_parent": {
         "replace": "a directory takes the place of the link, which is lost; it is followed in "
-        "a layer that cannot be unpacked alone",
+        "an image whose layers cannot each be unpacked alone",
         "follow": "entries, whiteouts and opaque whiteouts act where the link leads",
     },
     "link_through_nothing": {
