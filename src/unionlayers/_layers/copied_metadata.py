@@ -75,6 +75,9 @@ def containerd_stops_at(union: Union) -> int | None:
 def _applies(union: Union, slot: int) -> bool:
     """Tell whether containerd can apply a layer that this profile takes."""
     changeset = union.changeset(slot)
+    if slot == 0 and changeset.links_whiteouts:
+        # It makes no device of a whiteout where no layer is beneath.
+        return False
     late = (
         oddity.row
         for oddity in changeset.index.oddities

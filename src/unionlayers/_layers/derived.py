@@ -48,6 +48,7 @@ class DerivedChangeset:
 
     Attributes:
         passes_over: Whether whiteouts below what is no directory were taken for nothing.
+        links_whiteouts: Whether hard links to names that the layer hides were taken for whiteouts.
         only_containerd: Path, entry, what and case of the first that Docker and Podman refuse.
         missed: Directories that were looked for and not there, each once, outermost first.
     """
@@ -56,6 +57,7 @@ class DerivedChangeset:
     places: list[Place] = field(init=False)
     findings: tuple[Finding, ...] = ()
     passes_over: bool = False
+    links_whiteouts: bool = False
     only_containerd: tuple[str, int, str, str] | None = None
     missed: dict[tuple[int, str], Place] = field(factory=dict)
     downlinks: dict[int, Downlink] = field(factory=dict)

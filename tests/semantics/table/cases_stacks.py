@@ -135,6 +135,14 @@ ROWS = [
     ),
     Row(
         "F1",
+        "beside a hard link to what the lowest layer hides, which containerd refuses there",
+        [[f("b", "1"), f("b", "2"), wh("l"), hl("h", "l")]],
+        warned="b=2",
+        finding="DUPLICATE",
+        found="E3",
+    ),
+    Row(
+        "F1",
         "an entry in place of a directory that is only implied is none of two",
         [[f("a/x", "1"), f("a", "2")]],
         "a=2",
