@@ -120,24 +120,11 @@ def test_reading_a_file_of_the_top_layer_indexes_that_layer_alone(
 
 
 def test_a_name_that_an_upper_layer_deletes_needs_no_layer_below_it() -> None:
-    archive = docker_archive(described([directory("etc"), whiteout("etc/layer-0")]))
+    archive = docker_archive(described([whiteout("etc/layer-0")]))
     source = Recorder(archive)
     with open_image(source) as image:
         assert not image.fs().exists("/etc/layer-0")
     assert [source.taken(*stretch(archive, number)) for number in range(4)] == [0, 0, 0, 0]
-
-
-@pytest.mark.parametrize(("profile", "asks"), [("oci", True), ("overlay", False)])
-def test_a_directory_without_an_entry_is_looked_for_beneath_by_profiles_that_may_follow(
-    profile: str, asks: bool
-) -> None:
-    archive = docker_archive(described([file("etc/new", b"n")]))
-    source = Recorder(archive)
-    with open_image(source, profile=profile) as image:
-        assert image.fs().readbytes("/etc/new") == b"n"
-    taken = [source.taken(*stretch(archive, number)) > 0 for number in range(4)]
-    # In the uppermost of them it is a directory; those beneath that do not matter.
-    assert taken == [False, False, False, asks]
 
 
 def test_stating_a_file_without_verifying_reads_headers_and_no_content() -> None:

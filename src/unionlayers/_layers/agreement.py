@@ -71,7 +71,9 @@ def compare(
     explained = [lenient(name) if name in refused else union for name, union in unions.items()]
     read = {union.profile: None for union in unions.values()}
     # Those that no runtime unpacks layer by layer are read otherwise than their profile says.
-    read |= {in_sequence(one.profile): None for one in unions.values() if one.refused_apart}
+    read |= {
+        in_sequence(one.profile): None for one in unions.values() if any(one.refused_apart.values())
+    }
     attribution = Attribution(explained, cases_between(read))
     names = tuple(showing)
     listed: list[Disagreement] = []

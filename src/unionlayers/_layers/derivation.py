@@ -3,7 +3,7 @@ From the record of a layer to its changeset, in a stack under one profile.
 
 A layer without exceptions is taken as it stands, one with exceptions replayed.  Where what it shows
 depends on those beneath, they are asked: under a profile that follows their symbolic links, and in
-an image that no runtime takes which unpacks each layer alone.
+a layer of which, or of one above it, no runtime takes the image which unpacks each layer alone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def derived_from(union: Union, slot: int, index: LayerIndex) -> Changeset:
     Cost:
         O(rows) and the links on the way, at most twice; where those beneath are asked, a look-up in
         them for each directory that the layer implies.  In a tall stack they are all indexed then.
-        Where that finds something else there, once for the image what `is_refused_apart` costs.
+        Under a profile that may fall back, the layers above are indexed: see `is_refused_apart`.
     """
     profile = union.profile
     made: PlainChangeset | DerivedChangeset | None = _plain(union, slot, index)
@@ -57,7 +57,7 @@ def derived_from(union: Union, slot: int, index: LayerIndex) -> Changeset:
         if slot == 0 or not _may_fall_back(profile):
             raise
     if made is None or _is_in_sequence(union, slot, made):
-        union.refused_apart = True
+        union.refused_apart[slot] = True
         return _replayed(union, slot, index, in_sequence(profile))
     check_containerd(union, slot, made)
     return made
@@ -68,11 +68,13 @@ def _may_fall_back(profile: Profile) -> bool:
 
 
 def _is_in_sequence(union: Union, slot: int, made: PlainChangeset | DerivedChangeset) -> bool:
-    """Tell whether the layer is read onto those beneath, as the image cannot be unpacked apart."""
+    """Tell whether the layer is read onto those beneath, as no runtime unpacks each alone."""
     profile = union.profile
     if slot and made.downlinks and profile.symlinked_parent == "replace":
         return union.warn or profile.hardlink_to_lower == "bind"
-    return _may_fall_back(profile) and _depends(union, slot, made) and is_refused_apart(union)
+    if not _may_fall_back(profile) or not is_refused_apart(union, slot):
+        return False
+    return _depends(union, slot, made)
 
 
 def _plain(union: Union, slot: int, index: LayerIndex) -> PlainChangeset | None:

@@ -24,39 +24,48 @@ if TYPE_CHECKING:
 __all__ = ["check_containerd", "is_refused_apart"]
 
 
-def is_refused_apart(union: Union) -> bool:
+def is_refused_apart(union: Union, slot: int) -> bool:
     """
-    Tell whether none of those runtimes takes the image.
+    Tell whether none of those runtimes takes a layer, or one above it.
+
+    A layer is looked up in from the top, so that those above are known; to ask those beneath as
+    well would index them for every directory that a layer implies.
 
     Raises:
-        UnionLayersError: A layer cannot be read.
+        UnionLayersError: A layer above cannot be read.
 
     Cost:
-        The first call indexes all layers and derives each once more.
+        Indexes the layers above, and replays those with exceptions once more.
     """
-    if union.refused_apart is None:
-        union.refused_apart = union.judged and _is_refused(union)
-    return union.refused_apart
+    if not union.judged:
+        return False
+    known = union.refused_apart
+    first = slot
+    while first < union.top and first not in known:
+        first += 1
+    found = known.get(first, False)
+    for above in reversed(range(slot, first)):
+        found = known[above] = found or _is_refused(union, above)
+    return found
 
 
-def _is_refused(union: Union) -> bool:
-    # The one preset whose class these runtimes are; what no runtime at all reads refuses nothing.
-    profile = evolve(
-        PROFILES["overlay"],
-        odd_types="read",
-        windows=union.profile.windows,
-    )
-    other = _other(union, profile, "error")
-    is_containerds = False
-    for slot in range(other.top):
-        try:
-            made = other.changeset(slot)
-        except LayerError:
-            return True
-        if made.downlinks:
-            return True
-        is_containerds = is_containerds or made.only_containerd is not None
-    return is_containerds and containerd_stops_at(other) is not None
+def _is_refused(union: Union, slot: int) -> bool:
+    index = union.slots[slot].load()
+    if all(oddity.code == "after-children" for oddity in index.oddities):
+        return False
+    if union.apart is None:
+        # The preset of these runtimes; what no runtime at all reads refuses nothing here.
+        windows = union.profile.windows
+        profile = evolve(PROFILES["overlay"], odd_types="read", windows=windows)
+        union.apart = _other(union, profile, "error")
+    other = union.apart
+    try:
+        made = other.changeset(slot)
+    except LayerError:
+        return True
+    if made.downlinks:
+        return True
+    return made.only_containerd is not None and containerd_stops_at(other) is not None
 
 
 def check_containerd(union: Union, slot: int, made: Changeset) -> None:

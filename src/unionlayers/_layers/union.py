@@ -96,7 +96,9 @@ class Union:
         self.stacked: StackedFolders | None = None
         self.copied: dict[Inode, tuple[int, int] | int] = {}
         self.stops_at: int | None = None
-        self.refused_apart: bool | None = None  # See `refusal`.
+        # See `refusal`.
+        self.refused_apart: dict[int, bool] = {}
+        self.apart: Union | None = None
         self._beneath: dict[int, Directory] = {}
         # The layers with downward hard links that are known, base first, and by slot.
         self._linked: list[int] = []
