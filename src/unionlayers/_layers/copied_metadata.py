@@ -30,6 +30,7 @@ _NOTHING, _OTHER, _LINK, _FAILS = -1, -2, -3, -4
 _KEPT = 100_000
 _LINKS = 255
 _PATH_MAX = 4096
+_APART = frozenset({"DEVICE_ZERO", "OPAQUE_AFTER_IMPLIED", "ROOT_OPAQUE"})
 
 
 def copied_from(union: Union, slot: int, row: int) -> tuple[int, int] | None:
@@ -75,8 +76,8 @@ def containerd_stops_at(union: Union) -> int | None:
 def _applies(union: Union, slot: int) -> bool:
     """Tell whether containerd can apply a layer that this profile takes."""
     changeset = union.changeset(slot)
-    if slot == 0 and changeset.links_whiteouts:
-        # It makes no device of a whiteout where no layer is beneath.
+    if slot == 0 and (changeset.links_whiteouts or _is_read_apart(changeset)):
+        # It applies the lowest layer as to a folder, and makes no devices of whiteouts.
         return False
     late = (
         oddity.row
@@ -86,6 +87,11 @@ def _applies(union: Union, slot: int) -> bool:
     return not changeset.passes_over and all(
         _found(union, slot, row) != _FAILS for row in (*changeset.implied(), *late)
     )
+
+
+def _is_read_apart(changeset: Changeset) -> bool:
+    """Tell whether the tree of a layer is not the one that comes of applying it to a folder."""
+    return any(finding.code in _APART for finding in changeset.findings)
 
 
 def _found(union: Union, slot: int, row: int) -> tuple[int, int] | int:

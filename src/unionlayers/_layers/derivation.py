@@ -8,12 +8,11 @@ a layer of which, or of one above it, no runtime takes the image which unpacks e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from stat import S_IFDIR
+import stat
 from typing import TYPE_CHECKING
 
 from unionlayers._layers.changeset import Changeset, PlainChangeset
-from unionlayers._layers.derived import DerivedChangeset, Place
+from unionlayers._layers.derived import DerivedChangeset
 from unionlayers._layers.lower_view import LowerView
 from unionlayers._layers.profile import Profile, in_sequence
 from unionlayers._layers.refusal import check_containerd, is_refused_apart
@@ -23,7 +22,6 @@ from unionlayers._tar.index import LayerIndex
 from unionlayers.errors import LayerError
 
 if TYPE_CHECKING:
-    from unionlayers._layers.directory import Node
     from unionlayers._layers.union import Union
 
 __all__ = ["derived_from"]
@@ -72,9 +70,9 @@ def _is_in_sequence(union: Union, slot: int, made: PlainChangeset | DerivedChang
     profile = union.profile
     if slot and made.downlinks and profile.symlinked_parent == "replace":
         return union.warn or profile.hardlink_to_lower == "bind"
-    if not _may_fall_back(profile) or not is_refused_apart(union, slot):
-        return False
-    return _depends(union, slot, made)
+    # All that is read otherwise are directories that the layer does not have when it needs them.
+    missed = made.missed if isinstance(made, DerivedChangeset) else _implied(made)
+    return _may_fall_back(profile) and bool(missed) and is_refused_apart(union, slot, made)
 
 
 def _plain(union: Union, slot: int, index: LayerIndex) -> PlainChangeset | None:
@@ -85,7 +83,7 @@ def _plain(union: Union, slot: int, index: LayerIndex) -> PlainChangeset | None:
         return None
     plain = PlainChangeset(index, profile)
     asks = slot > 0 and _asks_beneath(profile)
-    return None if asks and _depends(union, slot, plain) else plain
+    return None if asks and _replaces(union, slot, plain) else plain
 
 
 def _replayed(union: Union, slot: int, index: LayerIndex, profile: Profile) -> DerivedChangeset:
@@ -102,26 +100,22 @@ def _replayed(union: Union, slot: int, index: LayerIndex, profile: Profile) -> D
     )
 
 
-def _depends(union: Union, slot: int, made: PlainChangeset | DerivedChangeset) -> bool:
-    """
-    Tell whether a directory that the layer implies is something else in those beneath.
-
-    It is so too where whiteouts may imply it, and nothing is beneath.
-    """
+def _replaces(union: Union, slot: int, plain: PlainChangeset) -> bool:
+    """Tell whether a directory that the layer implies is something else in those beneath."""
     lower = LowerView(union, slot)
-    nodes: Iterable[Node | None]
-    missed: Collection[Place] | Collection[int]
-    if isinstance(made, DerivedChangeset):
-        missed = made.missed.values()
-        nodes = lower.places(missed)
-    else:
-        # What has an entry after its children was implied when the first of them came.
-        missed = (*made.implied(), *(oddity.row for oddity in made.index.oddities))
-        nodes = (lower.node(made, row) for row in missed)
-    if missed:
+    rows = _implied(plain)
+    if rows:
         _derive_beneath(union, slot)
-    is_marked = isinstance(made, DerivedChangeset) or bool(made.index.marks)
-    return any(is_marked if node is None else lower.form(node)[0] != S_IFDIR for node in nodes)
+    for row in rows:
+        below = lower.node(plain, row)
+        if below is not None and not stat.S_ISDIR(union.form(below)):
+            return True
+    return False
+
+
+def _implied(plain: PlainChangeset) -> tuple[int, ...]:
+    # What has an entry after its children was implied when the first of them came.
+    return (*plain.implied(), *(oddity.row for oddity in plain.index.oddities))
 
 
 def _asks_beneath(profile: Profile) -> bool:

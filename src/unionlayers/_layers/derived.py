@@ -49,8 +49,10 @@ class DerivedChangeset:
     Attributes:
         passes_over: Whether whiteouts below what is no directory were taken for nothing.
         links_whiteouts: Whether hard links to names that the layer hides were taken for whiteouts.
+        passed_over: Whether it was made although runtimes refuse it that unpack each layer alone,
+            hard links to the layers beneath set aside.
         only_containerd: Path, entry, what and case of the first that Docker and Podman refuse.
-        missed: Directories that were looked for and not there, each once, outermost first.
+        missed: Whether a directory was looked for that was not there.
     """
 
     index: LayerIndex
@@ -58,8 +60,9 @@ class DerivedChangeset:
     findings: tuple[Finding, ...] = ()
     passes_over: bool = False
     links_whiteouts: bool = False
+    passed_over: bool = False
     only_containerd: tuple[str, int, str, str] | None = None
-    missed: dict[tuple[int, str], Place] = field(factory=dict)
+    missed: bool = False
     downlinks: dict[int, Downlink] = field(factory=dict)
     metadata: dict[int, list[int]] = field(factory=dict)
     most_steps: int = Limits().placing_steps
@@ -242,13 +245,8 @@ class DerivedChangeset:
 
     def phantom(self, place: Place, name: str, *, removed: bool = False) -> Place:
         """Give a directory that is not there; it is in no tree."""
-        if removed or place.removed:
-            return Place(-1, ABSENT, name, place, removed=True)
-        # Each keeps the one above it, so that no other has the identity of that.
-        found = self.missed.get((id(place), name))
-        if found is None:
-            found = self.missed[id(place), name] = Place(-1, ABSENT, name, place)
-        return found
+        self.missed = self.missed or not removed
+        return Place(-1, ABSENT, name, place, removed=removed)
 
     def forget(self, row: int, *, keep: bool = False) -> None:
         """Take a row, and unless *keep* what is below it, out of the tree; inodes stay bound."""

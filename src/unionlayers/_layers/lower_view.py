@@ -9,7 +9,6 @@ beneath the one above it.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -19,7 +18,6 @@ from unionlayers.errors import LayerError
 
 if TYPE_CHECKING:
     from unionlayers._layers.changeset import Changeset
-    from unionlayers._layers.derived import Place
     from unionlayers._layers.directory import Node
     from unionlayers._layers.union import Union
 
@@ -95,22 +93,3 @@ class LowerView:
         for row, name in reversed(way):
             found = known[row] = below(found, name)
         return found
-
-    def places(self, places: Iterable[Place]) -> Iterator[Node | None]:
-        """
-        Give what stands beneath directories of a replayed layer; no link is followed.
-
-        Cost:
-            A look-up for each directory, and for each above it that was not asked for.
-        """
-        known: dict[int, Node | None] = {}
-        for place in places:
-            way: list[Place] = []
-            here = place
-            while here.parent is not None and id(here) not in known:
-                way.append(here)
-                here = here.parent
-            found = self.root if here.parent is None else known[id(here)]
-            for here in reversed(way):
-                found = known[id(here)] = below(found, here.name)
-            yield found

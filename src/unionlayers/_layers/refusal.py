@@ -13,23 +13,29 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from unionlayers._layers.copied_metadata import containerd_stops_at
+from unionlayers._layers.derived import DerivedChangeset
 from unionlayers._layers.profile import PROFILES
 from unionlayers.errors import LayerError
 
 if TYPE_CHECKING:
-    from unionlayers._layers.changeset import Changeset
+    from unionlayers._layers.changeset import Changeset, PlainChangeset
     from unionlayers._layers.profile import Profile
     from unionlayers._layers.union import Union
 
 __all__ = ["check_containerd", "is_refused_apart"]
 
 
-def is_refused_apart(union: Union, slot: int) -> bool:
+def is_refused_apart(union: Union, slot: int, made: PlainChangeset | DerivedChangeset) -> bool:
     """
     Tell whether none of those runtimes takes a layer, or one above it.
 
     A layer is looked up in from the top, so that those above are known; to ask those beneath as
     well would index them for every directory that a layer implies.
+
+    Args:
+        union: The stack.
+        slot: Position of the layer.
+        made: Its changeset, as one that is unpacked alone.
 
     Raises:
         UnionLayersError: A layer above cannot be read.
@@ -39,12 +45,16 @@ def is_refused_apart(union: Union, slot: int) -> bool:
     """
     if not union.judged:
         return False
+    if isinstance(made, DerivedChangeset) and (
+        made.passed_over or made.downlinks or _is_containerds(_overlaid(union), made)
+    ):
+        return True
     known = union.refused_apart
-    first = slot
+    lowest = first = slot + 1
     while first < union.top and first not in known:
         first += 1
     found = known.get(first, False)
-    for above in reversed(range(slot, first)):
+    for above in reversed(range(lowest, first)):
         found = known[above] = found or _is_refused(union, above)
     return found
 
@@ -53,19 +63,26 @@ def _is_refused(union: Union, slot: int) -> bool:
     index = union.slots[slot].load()
     if all(oddity.code == "after-children" for oddity in index.oddities):
         return False
-    if union.apart is None:
-        # The preset of these runtimes; what no runtime at all reads refuses nothing here.
-        windows = union.profile.windows
-        profile = evolve(PROFILES["overlay"], odd_types="read", windows=windows)
-        union.apart = _other(union, profile, "error")
-    other = union.apart
+    other = _overlaid(union)
     try:
         made = other.changeset(slot)
     except LayerError:
         return True
-    if made.downlinks:
-        return True
+    return bool(made.downlinks) or _is_containerds(other, made)
+
+
+def _is_containerds(other: Union, made: Changeset) -> bool:
     return made.only_containerd is not None and containerd_stops_at(other) is not None
+
+
+def _overlaid(union: Union) -> Union:
+    """Give the same layers under the preset of these runtimes."""
+    if union.apart is None:
+        # What no runtime at all reads refuses nothing here.
+        windows = union.profile.windows
+        profile = evolve(PROFILES["overlay"], odd_types="read", windows=windows)
+        union.apart = _other(union, profile, "error")
+    return union.apart
 
 
 def check_containerd(union: Union, slot: int, made: Changeset) -> None:
@@ -84,7 +101,9 @@ def check_containerd(union: Union, slot: int, made: Changeset) -> None:
         return
     if union.warn or not union.judged:
         return
-    stops = containerd_stops_at(_other(union, union.profile, union.on_invalid))
+    if union.apart is None:
+        union.apart = _other(union, union.profile, union.on_invalid)
+    stops = containerd_stops_at(union.apart)
     if stops is not None:
         path, ordinal, what, case = refused
         raise LayerError(

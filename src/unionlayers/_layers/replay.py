@@ -32,6 +32,15 @@ __all__ = ["replay"]
 _PREFIX = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."
+# What those refuse that unpack each layer alone.
+_PASSED_OVER = frozenset(
+    {
+        "DIRECTORY_VANISHED",
+        "WHITEOUT_AFTER_ENTRY",
+        "WHITEOUT_AFTER_WHITEOUT",
+        "WHITEOUT_THEN_IMPLIED",
+    }
+)
 # What Docker and Podman refuse and containerd does not, by the code of its finding.
 _CONTAINERDS = {
     "DUPLICATE": "two entries for one path",
@@ -298,6 +307,8 @@ class _Player:
         if depth is not None:
             code = "WHITEOUT_BELOW_WHITEOUT"
             message = "a whiteout below a directory that the same layer hides"
+            if is_opaque and depth:
+                self.tree.passed_over = True
             if is_opaque and depth and self.profile.opaque_below_nothing == "error":
                 self.refuse(code, path, message, "A9")
             else:
@@ -369,6 +380,11 @@ class _Player:
                 "runtimes that apply layers in sequence lose them",
                 "B3",
             )
+            if self.profile.whiteout_parents == "drop":
+                for inside, name in self.tree.implied_below(place):
+                    inner = self.tree.place(inside.children[name])
+                    if inner is not None and self.tree.only_marks(inner):
+                        self.tree.remove(inside, name)
             if self.profile.opaque_after_implied == "wipe":
                 for inside, name in self.tree.implied_below(place):
                     inner = self.tree.place(inside.children[name])
@@ -394,7 +410,9 @@ class _Player:
 
     def find(self, code: str, path: str, message: str, case: str) -> None:
         """Record a finding."""
-        if code in _CONTAINERDS:
+        if code in _PASSED_OVER:
+            self.tree.passed_over = True
+        elif code in _CONTAINERDS:
             self.tree.is_containerds(path, self.ordinal, _CONTAINERDS[code], case)
         self.findings.append(Finding(code, 0, self.ordinal, "/" + path, message, case))
 
@@ -409,6 +427,7 @@ class _Player:
     ) -> None:
         """Raise, or record what ``on_invalid="warn"`` forgives."""
         if self.warn:
+            self.tree.passed_over = True
             self.find(code, path, message, case)
             return
         raise kind(

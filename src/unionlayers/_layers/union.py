@@ -98,7 +98,7 @@ class Union:
         self.stops_at: int | None = None
         # See `refusal`.
         self.refused_apart: dict[int, bool] = {}
-        self.apart: Union | None = None
+        self.apart: Union | None = None  # The same layers, each by itself.
         self._beneath: dict[int, Directory] = {}
         # The layers with downward hard links that are known, base first, and by slot.
         self._linked: list[int] = []

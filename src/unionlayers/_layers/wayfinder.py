@@ -200,6 +200,8 @@ class Wayfinder:
                 self.find("WHITEOUT_THEN_IMPLIED", path, message, "A6")
         if covered or self.beneath is None or self.profile.implied_over_file != "error":
             return True
+        if mark and self.profile.whiteout_parents == "drop":
+            return True
         lower = self._lower(self.beneath, place)
         form = stat.S_IFDIR if lower is None else self.beneath.form(lower)[0]
         if not stat.S_ISDIR(form) and not stat.S_ISLNK(form):
@@ -289,6 +291,7 @@ class Wayfinder:
         refused = self.profile.whiteout_below_file == "error"
         if deep and path.rpartition("/")[2] == ".wh..wh..opq":
             refused = refused or self.profile.opaque_below_nothing == "error"
+            self.tree.passed_over = True
         self.tree.passes_over = True
         if refused:
             self.refuse("WHITEOUT_BELOW_FILE", path, message, "F4")
