@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from counted_calls import calls_of
 
-from unionlayers import LinkLoopError, diff, open_image
+from unionlayers import LinkLoopError, Profile, diff, open_image
 from unionlayers.testing import (
     Entry,
     ImageDescription,
@@ -200,6 +200,41 @@ def test_other_questions_cost_as_much_again_for_as_many_layers_again(
     for count in FEW:
         with opened(stack_of, count) as image:
             costs.append(calls_of(lambda: QUESTIONS[question](image)))
+    assert grows_evenly(costs[1:]), costs
+
+
+XATTRS: dict[str, Callable[[int], dict[str, bytes]]] = {
+    "the same one": lambda n: {"user.a": b"%d" % n},
+    "another one": lambda n: {f"user.a{n}": b"1"},
+    "one beneath all": lambda n: {} if n else {"user.a": b"1"},
+}
+KEEPING: dict[str, Callable[[Any], object]] = {
+    "findings": QUESTIONS["findings"],
+    "find": lambda image: [info.raw for _, info in image.fs().find(namespaces=["xattr"])],
+    "explain": lambda image: image.explain("/d"),
+    "history_of": lambda image: image.history_of("/d"),
+}
+
+
+@pytest.mark.parametrize(
+    "is_opaque",
+    [pytest.param(False, id="open"), pytest.param(True, id="opaque", marks=pytest.mark.campaign)],
+)
+@pytest.mark.parametrize("xattrs", XATTRS)
+@pytest.mark.parametrize("question", KEEPING)
+def test_xattrs_that_stay_are_gathered_once_for_all_heights(
+    question: str, xattrs: str, is_opaque: bool
+) -> None:
+    costs = []
+    hidden = [opaque("d")] if is_opaque else []
+    # The first one loads what is loaded late.
+    for count in (3, 30, 60, 120):
+        layers = [
+            [directory("d", mtime=n, xattrs=XATTRS[xattrs](n)), *hidden] for n in range(count)
+        ]
+        with opened(layers, profile=Profile(lower_dir_xattrs="keep")) as image:
+            image.prepare()
+            costs.append(calls_of(lambda: KEEPING[question](image)))
     assert grows_evenly(costs[1:]), costs
 
 

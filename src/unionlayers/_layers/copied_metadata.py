@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from unionlayers._foundation.names import decode
+from unionlayers._layers.chronicle import Chronicle
+from unionlayers._layers.directory import TALL
 from unionlayers._tar.index import ABSENT
 
 if TYPE_CHECKING:
     from unionlayers._layers.changeset import Changeset
-    from unionlayers._layers.chronicle import Chronicle
     from unionlayers._layers.union import Union
 
 __all__ = ["StackedFolders", "containerd_stops_at", "copied_from"]
@@ -70,6 +71,8 @@ def containerd_stops_at(union: Union) -> int | None:
     if union.stops_at is None:
         stops = (slot for slot in range(union.top) if not _applies(union, slot))
         union.stops_at = next(stops, union.top)
+        # What was found is kept, how is not: that would be as much again as a short stack holds.
+        union.stacked = None
     return union.stops_at if union.stops_at < union.top else None
 
 
@@ -110,7 +113,11 @@ def _found(union: Union, slot: int, row: int) -> tuple[int, int] | int:
 def _looked_up(union: Union, slot: int, row: int) -> tuple[int, int] | int:
     folders = union.stacked
     if folders is None or folders.slot != slot:
-        folders = union.stacked = StackedFolders(union, slot)
+        if folders is not None:
+            told = folders.told
+        else:
+            told = union.chronicle if union.top > TALL else Chronicle(union, None, "")
+        folders = union.stacked = StackedFolders(union, slot, told)
     chronicle, barrier, what = folders.at(row)
     position = chronicle.up_to(slot - 1) if chronicle is not None and chronicle.name else -1
     while chronicle is not None and position >= 0:
@@ -129,7 +136,7 @@ def _looked_up(union: Union, slot: int, row: int) -> tuple[int, int] | int:
     return what
 
 
-_Place = tuple["Chronicle | None", int, int]
+_Place = tuple[Chronicle | None, int, int]
 
 
 @define(eq=False)
@@ -143,10 +150,12 @@ class StackedFolders:
     Args:
         union: The stack; the changesets of the layers beneath are known.
         slot: The layer that asks.
+        told: What the layers say of the root.
     """
 
     union: Union
     slot: int
+    told: Chronicle
     _known: dict[int, _Place] = field(factory=dict)
 
     def at(self, row: int) -> _Place:
@@ -162,9 +171,8 @@ class StackedFolders:
         known = self._known
         if not known or len(known) > _KEPT:
             # A new one, for whoever asks at the same time.
-            root = self.union.chronicle
-            root.cover(self.slot)
-            known = self._known = {top: (root, -1, _NOTHING)}
+            self.told.cover(self.slot)
+            known = self._known = {top: (self.told, -1, _NOTHING)}
         pending: list[tuple[int, str]] = []
         while row not in known:
             parent, name = here.above(row)

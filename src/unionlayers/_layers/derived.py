@@ -123,7 +123,7 @@ class DerivedChangeset:
 
     def names_of(self, inode: int) -> tuple[int, ...]:
         """Rows of all names of the inode that are still in the layer."""
-        return tuple(row for row in (inode, *self._names.get(inode, ())) if row in self._where)
+        return tuple([row for row in (inode, *self._names.get(inode, ())) if row in self._where])
 
     def path(self, row: int) -> str:
         """Give the path at which the layer has a row."""

@@ -8,13 +8,14 @@ again (case H1), containerd also where a layer brings it twice (case F2).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from unionlayers._foundation.names import decode
 from unionlayers._layers.copied_metadata import copied_from
+from unionlayers._layers.directory import TALL
 from unionlayers._layers.entry import Entry, entry_of
 from unionlayers._tar.index import ABSENT, LayerIndex
 
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from unionlayers._layers.directory import Directory
     from unionlayers._layers.union import Union
 
-__all__ = ["directories_with_xattrs", "directory_entry", "lost_xattrs"]
+__all__ = ["Kept", "directories_with_xattrs", "directory_entry", "lost_xattrs"]
+
+Kept = Mapping[bytes, tuple[str, bytes]]
+"""The xattrs of a directory, name and value, by the bytes of the name."""
 
 
 def directory_entry(union: Union, directory: Directory, slot: int, row: int) -> Entry:
@@ -38,31 +42,52 @@ def directory_entry(union: Union, directory: Directory, slot: int, row: int) -> 
 
     Cost:
         O(1), and where the profile keeps xattrs the entries that the layers have for the
-        directory.
+        directory; of many layers, those that were not asked for at another height of the stack.
     """
     changeset = union.changeset(slot)
     entry = entry_of(changeset.index, row)
     profile = union.profile
     if profile.lower_dir_xattrs == profile.repeated_dir_xattrs == "replace":
         return entry
-    kept: dict[bytes, bytes] = {}
-    for index, one in _entries(union, directory, slot, row):
-        for key, value in _xattrs(index, one):
-            kept.setdefault(key, value)
-    return evolve(entry, xattrs=tuple((decode(key), kept[key]) for key in sorted(kept)))
+    kept = _kept(union, directory, slot, row)
+    return evolve(entry, xattrs=tuple([kept[key] for key in sorted(kept)]))
 
 
-def _entries(
-    union: Union, directory: Directory, slot: int, row: int
-) -> Iterator[tuple[LayerIndex, int]]:
-    """Give the entries whose xattrs a directory has, the one that counts most first."""
+def _kept(union: Union, directory: Directory, slot: int, row: int) -> Kept:
+    """Give the xattrs that a directory has, of which (slot, row) is the uppermost entry."""
     if union.profile.lower_dir_xattrs == "replace":
-        yield from _entries_in(union, slot, row)
-        return
+        return _added(union, {}, slot, row)
+    kept: Kept = {}
+    below: tuple[int, int] | None = None
+    way: list[tuple[int, int]] = []
+    # What a share and those beneath it come to is the same at every height at which it is visible.
     for above, _, brought in directory.shares():
+        known = union.kept.get((above, brought))
+        if known is not None:
+            kept, below = known, (above, brought)
+            break
+        way.append((above, brought))
+    is_tall = below is not None or len(way) > TALL
+    for above, brought in reversed(way):
         index = union.changeset(above).index
         if brought < index.rows and index.ordinal[brought] != ABSENT:
-            yield from _entries_in(union, above, brought)
+            kept = _added(union, kept, above, brought)
+    if is_tall and way:
+        # One for each directory: as many as there are heights would be the square of the layers.
+        if below is not None:
+            union.kept.pop(below, None)
+        union.kept[way[0]] = kept
+    return kept
+
+
+def _added(union: Union, kept: Kept, slot: int, row: int) -> Kept:
+    """Give what the entries that one layer has for a directory add to the xattrs beneath."""
+    own: dict[bytes, tuple[str, bytes]] = {}
+    for index, one in _entries_in(union, slot, row):
+        for key, value in _xattrs(index, one):
+            if key not in own:
+                own[key] = decode(key), value
+    return {**kept, **own} if own else kept
 
 
 def _entries_in(union: Union, slot: int, row: int) -> Iterator[tuple[LayerIndex, int]]:
@@ -136,10 +161,8 @@ def lost_xattrs(union: Union, slot: int, paths: Collection[str]) -> Iterator[tup
         supplier = union.supplier(below)
         if supplier is None:
             continue
-        for lower, one in _entries(union, below.directory, *supplier):
-            if any(key not in own for key, _ in _xattrs(lower, one)):
-                yield path, index.ordinal[row]
-                break
+        if not own.issuperset(_kept(union, below.directory, *supplier)):
+            yield path, index.ordinal[row]
 
 
 def _brought(changeset: Changeset, path: str) -> int:

@@ -109,8 +109,11 @@ def locate(union: Union, path: str) -> Place:
     Follow the links on the way to a path, not one at its end, as far as there is something.
 
     Cost:
-        A few look-ups for each component.
+        Indexes every layer; a few look-ups for each component.
     """
+    # What follows asks all layers: known before, they are asked for the path once.
+    for slot in range(union.top):
+        union.changeset(slot)
     try:
         found = resolve(union, path, follow=False)
     except PathError as error:

@@ -25,7 +25,7 @@ from unionlayers._layers.chronicle import Chronicle
 from unionlayers._layers.copied_metadata import StackedFolders, copied_from
 from unionlayers._layers.derivation import derived_from
 from unionlayers._layers.directory import Directory, Node
-from unionlayers._layers.directory_xattrs import directory_entry
+from unionlayers._layers.directory_xattrs import Kept, directory_entry
 from unionlayers._layers.entry import IMPLIED_DIRECTORY, Entry, entry_of
 from unionlayers._layers.profile import Profile
 from unionlayers._layers.reaching import Reaching
@@ -91,6 +91,7 @@ class Union:
         self._bound: dict[Inode, Inode | LayerError] = {}
         self._bound_to = 0  # All of the layers beneath are bound.
         self.late: dict[int, frozenset[int]] = {}  # See `directory_xattrs`.
+        self.kept: dict[Inode, Kept] = {}
         self.buried: dict[int, Buried] = {}  # See `buried_links`.
         # See `copied_metadata`.
         self.stacked: StackedFolders | None = None

@@ -52,7 +52,10 @@ class Vanished:
         if self.tree.path_of(place) == path:
             self._named.add(place.number)
             return
-        is_own = self.alone.walk(path, make=False, path=path, quiet=True) is place
+        is_own = (
+            self._nothing_leads_beneath()
+            or self.alone.walk(path, make=False, path=path, quiet=True) is place
+        )
         self._ways.append((ordinal, path, is_own))
 
     def meets(self, place: Place, ordinal: int, *, itself: bool) -> bool:
@@ -93,7 +96,15 @@ class Vanished:
                 if told.get(ordinal) != is_found:
                     told[ordinal] = is_found
                     yield ordinal, path, case, is_found
+        is_same = self._nothing_leads_beneath()
         for ordinal, path, is_own in self._ways:
             is_found = self.way.leads(path)
-            if not is_found or (is_own and not self.alone.leads(path)):
+            if not is_found or (is_own and not is_same and not self.alone.leads(path)):
                 yield ordinal, path, "F3", is_found
+
+    def _nothing_leads_beneath(self) -> bool:
+        """Tell whether no link of a lower layer is followed, so that the two ways are one."""
+        beneath = self.way.beneath
+        if beneath is None or not beneath.slot:
+            return True
+        return self.way.profile.symlinked_parent != "follow" and not self.tree.downlinks
