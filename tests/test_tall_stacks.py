@@ -232,7 +232,8 @@ def test_xattrs_that_stay_are_gathered_once_for_all_heights(
         layers = [
             [directory("d", mtime=n, xattrs=XATTRS[xattrs](n)), *hidden] for n in range(count)
         ]
-        with opened(layers, profile=Profile(lower_dir_xattrs="keep")) as image:
+        archive = docker_archive(ImageDescription(layers))
+        with open_image(io.BytesIO(archive), profile=Profile(lower_dir_xattrs="keep")) as image:
             image.prepare()
             costs.append(calls_of(lambda: KEEPING[question](image)))
     assert grows_evenly(costs[1:]), costs

@@ -72,6 +72,8 @@ def _is_in_sequence(union: Union, slot: int, made: PlainChangeset | DerivedChang
         return union.warn or profile.hardlink_to_lower == "bind"
     # All that is read otherwise are directories that the layer does not have when it needs them.
     missed = made.missed if isinstance(made, DerivedChangeset) else _implied(made)
+    if slot == 0 and not made.index.marks:
+        return False
     return _may_fall_back(profile) and bool(missed) and is_refused_apart(union, slot, made)
 
 

@@ -72,7 +72,12 @@ def _is_refused(union: Union, slot: int) -> bool:
 
 
 def _is_containerds(other: Union, made: Changeset) -> bool:
-    return made.only_containerd is not None and containerd_stops_at(other) is not None
+    if made.only_containerd is None:
+        return False
+    try:
+        return containerd_stops_at(other) is not None
+    except LayerError:
+        return True  # None of them takes some layer.
 
 
 def _overlaid(union: Union) -> Union:
