@@ -33,6 +33,7 @@ from unionlayers import (
     open_image,
 )
 from unionlayers._codec import random_access
+from unionlayers._codec.page_cache import shared_pages
 from unionlayers.testing import ImageDescription, file, oci_archive
 
 CAMPAIGN = bool(os.environ.get("UNIONLAYERS_CAMPAIGN"))
@@ -361,7 +362,7 @@ def test_every_end_of_an_image_gives_back_files_threads_and_memory(
     def held() -> int:
         # One that is dropped goes with the collector, and its pages with the next use of them.
         gc.collect()
-        shared_pages().page(-1, 0)
+        shared_pages().add_page(-1, 0, b"")
         return tracemalloc.get_traced_memory()[0]
 
     with nothing_left():
