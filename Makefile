@@ -9,12 +9,16 @@ BENCH ?=
 BIN := $(VENV)/bin
 IMAGE ?= examples/demo-image/ledger.oci.tar
 FUZZ_SECONDS ?= 60
-# More options for pytest.
+# More options for pytest, and how many of it work at once; 0 for one that works alone.
 PYTEST ?=
+PYTEST_WORKERS ?= 2
 FUZZ_TARGETS ?= header pax gzip-resume zstd-resume index-file documents whole-image
 
+# The tests start a thousand processes: each would compile the package if none wrote that down.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
-.PHONY: help bench demo test campaign fuzz check docs clean
+.PHONY: help bench demo test campaign fuzz check lint types docs clean
 
 help:
 	@echo "make demo      show an image as one filesystem (IMAGE=... for one of yours)"
@@ -29,12 +33,12 @@ help:
 demo: $(VENV)/installed-run
 	@$(BIN)/python examples/demo.py $(IMAGE)
 
+# Types and documentation take as long as each other, and neither more than one core.  A file of
+# tests stays in one worker, with what its tests share.
 test: $(VENV)/installed-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
-	$(BIN)/pytest $(PYTEST)
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory -j2 types docs
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST)
 
 campaign: $(VENV)/installed-dev
 	UNIONLAYERS_CAMPAIGN=1 $(BIN)/pytest --timeout 14400 -o faulthandler_timeout=20000 $(PYTEST)
@@ -51,9 +55,13 @@ bench: $(VENV)/installed-dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	$(BIN)/python -m benchmarks $(BENCH)
 
-check: $(VENV)/installed-dev
+check: lint types
+
+lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/installed-dev
@@ -68,9 +76,10 @@ $(VENV)/installed-run: pyproject.toml $(VENV)/made
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
+# Python compiles what it imports; pip would compile all there is, in half of the time it takes.
 $(VENV)/installed-dev: pyproject.toml $(VENV)/made
 	@echo "Installing unionlayers and what its tests need into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable ".[dev]"
 	@touch $@ $(VENV)/installed-run
 
 $(VENV)/installed-fuzz: pyproject.toml $(VENV)/made

@@ -1,15 +1,13 @@
-"""How many tests of each foreign suite ran, at the end of the report."""
+"""What all tests of the contract share: nothing of one is left to the next."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-__all__ = ["filesystems_of_fsspec_are_closed", "pytest_terminal_summary"]
+__all__ = ["filesystems_of_fsspec_are_closed"]
 
 
 @pytest.fixture(autouse=True)
@@ -22,18 +20,3 @@ def filesystems_of_fsspec_are_closed() -> Iterator[None]:
         for made in list(kept.values()):
             made.close()
         kept.clear()
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say for each suite how many of its tests passed, failed or were left out."""
-    counts: dict[str, Counter[str]] = {}
-    for outcome in ("passed", "failed", "skipped"):
-        for report in terminalreporter.stats.get(outcome, ()):
-            suite = dict(getattr(report, "user_properties", ())).get("suite")
-            if suite is not None:
-                counts.setdefault(str(suite), Counter())[outcome] += 1
-    if counts:
-        terminalreporter.section("contract suites")
-    for suite, found in sorted(counts.items()):
-        said = ", ".join(f"{found[outcome]} {outcome}" for outcome in sorted(found))
-        terminalreporter.write_line(f"{suite}: {sum(found.values())} tests, {said}")

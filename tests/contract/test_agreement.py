@@ -248,14 +248,15 @@ def test_content_that_differs_is_a_field_of_its_own() -> None:
         [wh("lib/x"), f("y")],
     ]
     follow = Profile(symlinked_parent="follow", hardlink_to_lower="bind")
-    stays = [[d("r"), ln("l", "r"), f("r/x", "1"), f("q", "1")], [f("l/x", "2")], [hl("y", "r/x")]]
+    stays = [[d("r"), ln("l", "r"), f("r/x", "1"), f("q", "1")], [f("l/x", "2")]]
     with opened(stays) as image:
         found = {item.path: item.fields for item in image.agreement({"a": Profile(), "b": follow})}
         assert found["/r/x"] == ("content",)
-        assert found["/y"] == ("content",)
     with opened(layers, on_invalid="warn") as image:
         assert "/real/x" in image.agreement({"a": Profile(), "b": follow}).paths
-    # A hard link to a lower layer makes the whole layer one for those who follow.
+    # A hard link to a lower layer makes the whole image one for those who follow.
+    with opened([*stays, [hl("y", "r/x")]]) as image:
+        assert not image.agreement({"a": Profile(), "b": follow}).paths
     with opened([*layers[:1], [wh("lib/x"), hl("y", "real/x")]], on_invalid="warn") as image:
         assert not image.agreement({"a": Profile(), "b": follow}).paths
 

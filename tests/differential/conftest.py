@@ -9,7 +9,7 @@ from pathlib import Path
 import engines
 import pytest
 
-__all__ = ["docker", "podman_store", "pytest_terminal_summary"]
+__all__ = ["docker", "podman_store"]
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +31,3 @@ def podman_store() -> Iterator[engines.Storage]:
         engines.storage(Path(folder), "overlay", "vfs") as store,
     ):
         yield store
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the tools that were compared with, and those that were not, with the reason."""
-    for name in engines.TOOLS:
-        reason = engines.why_absent(name)
-        said = f"{name} {engines.version(name)}" if reason is None else f"skipped: {reason}"
-        terminalreporter.write_line(f"compared with {said}" if reason is None else said)

@@ -147,7 +147,7 @@ def source(name: str, folder: Path) -> Opened:
 
 
 def other(path: Path) -> bytes:
-    return bytes(byte ^ 0x55 for byte in path.read_bytes())
+    return path.read_bytes().translate(bytes(byte ^ 0x55 for byte in range(256)))
 
 
 def rewritten(path: Path) -> None:

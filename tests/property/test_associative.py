@@ -15,7 +15,7 @@ from typing import Any
 from facts import differences, tree_of
 from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
-from random_stacks import applicable, layers, opened
+from random_stacks import apart, layers, opened
 
 from unionlayers import Image
 from unionlayers._image.content import content_of
@@ -123,13 +123,8 @@ def shown(stack: Sequence[Sequence[Entry]]) -> dict[str, dict[str, Any]]:
     return tree
 
 
-def apart(stack: list[list[Entry]]) -> list[list[Entry]]:
-    """Leave out what no runtime applies, and hard links from one layer into another."""
-    return [applicable(brought, "apart", set()) for brought in stack]
-
-
 # Marks come first: a layer is a set, and what their order decides is in the conformance table.
-stacks = st.lists(layers(odd=False), min_size=2, max_size=5).map(apart)
+stacks = st.builds(apart, st.lists(layers(odd=False), min_size=2, max_size=5), st.booleans())
 
 
 # A directory that replaces a file which replaced a directory: rare among the random ones.

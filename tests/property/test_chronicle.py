@@ -78,9 +78,9 @@ def answers(archive: bytes, profile: str, on_invalid: Any) -> list[Any]:
 @pytest.mark.parametrize("on_invalid", ["error", "warn"])
 @pytest.mark.parametrize("profile", ["oci", "overlay", "sequential"])
 def test_both_ways_show_the_same(
-    profile: str, on_invalid: str, seed: int, monkeypatch: pytest.MonkeyPatch
+    profile: str, on_invalid: str, seed: int, monkeypatch: pytest.MonkeyPatch, sample_size: int
 ) -> None:
-    for number in range(40):
+    for number in range(sample_size // 10):
         dice = random.Random(f"{seed} {number}")
         layers = [
             [some_entry(dice) for _ in range(dice.choice((1, 2, 4, 7)))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import random
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unionlayers._bytes.memory import MemorySource
@@ -30,6 +31,8 @@ from unionlayers._foundation.limits import Limits
 from unionlayers.errors import UnionLayersError
 
 LIMITS = Limits()
+# Each example reads megabytes in many ways, some after a program has written them.
+LONG = settings(max_examples=1000 if os.environ.get("UNIONLAYERS_CAMPAIGN") else 30)
 
 
 class Plain(bytes):
@@ -196,6 +199,7 @@ def verified(blob: bytes, codec: str, plain: bytes, made: tuple[Checkpoint, ...]
 
 
 @given(st.lists(st.tuples(GZIP, plain_bytes()), min_size=1, max_size=3), st.integers(0, 1 << 30))
+@LONG
 def test_gzip_of_any_library(
     members: list[tuple[Callable[[bytes], bytes], bytes]], seed: int
 ) -> None:
@@ -205,6 +209,7 @@ def test_gzip_of_any_library(
 
 
 @given(GZIP_TOOLS, plain_bytes(2_000_000), st.integers(0, 1 << 30))
+@LONG
 def test_gzip_of_any_tool(compress: Callable[[bytes], bytes], plain: bytes, seed: int) -> None:
     holds(compress(plain), plain, 100_000, seed)
 
@@ -219,6 +224,7 @@ def test_gzip_of_zopfli(seed: int) -> None:
 
 
 @given(st.lists(st.tuples(ZSTD, plain_bytes()), min_size=1, max_size=3), st.integers(0, 1 << 30))
+@LONG
 def test_zstd_of_any_settings(
     frames: list[tuple[Callable[[bytes], bytes], bytes]], seed: int
 ) -> None:
@@ -233,6 +239,7 @@ def test_zstd_of_any_settings(
 
 
 @given(ZSTD_TOOLS, plain_bytes(2_000_000), st.integers(0, 1 << 30))
+@LONG
 def test_zstd_of_any_tool(compress: Callable[[bytes], bytes], plain: bytes, seed: int) -> None:
     holds(compress(plain), plain, 30_000, seed)
 

@@ -205,7 +205,12 @@ def test_what_a_side_lacks_names_the_layer_that_its_history_names(stack: list[li
         for change in diff((image, [0]), image):
             if change.kind != "removed":
                 continue
-            last = path_events(image.union(), change.path)[-1]
+            union = image.union()
+            events = path_events(union, change.path)
+            if any(union.refused_apart.values()):
+                # Beneath a layer that overlayfs refuses the lowest shows something else than alone.
+                return
+            last = events[-1]
             assert (last.slot, last.after, last.cause) == (
                 change.right.layer,
                 None,

@@ -10,16 +10,14 @@ from facts import differences, tree_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_replay import Tree, replay
-from random_stacks import applicable, layers, opened
+from random_stacks import apart, layers, opened
 
 CAMPAIGN = bool(os.environ.get("UNIONLAYERS_CAMPAIGN"))
 EXAMPLES = 5000 if CAMPAIGN else 100
 
 KINDS = {b"0": "file", b"2": "symlink", b"3": "char", b"4": "block", b"5": "dir", b"6": "fifo"}
 
-stacks = st.lists(layers(odd=False), min_size=1, max_size=5).map(
-    lambda stack: [applicable(brought, "apart", set()) for brought in stack]
-)
+stacks = st.builds(apart, st.lists(layers(odd=False), min_size=1, max_size=5), st.booleans())
 
 
 def told(tree: Tree) -> dict[str, dict[str, Any]]:

@@ -56,13 +56,29 @@ def above(path: str) -> list[str]:
     return ["", *itertools.accumulate(path.split("/")[:-1], lambda a, b: f"{a}/{b}")]
 
 
-def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, list[Entry]]:
-    """Apply one layer to a dictionary, as the specification says; gives the entries it kept."""
+def replay(
+    lower: Tree, marked: list[Any], brought: list[Any], met: set[str]
+) -> tuple[Tree, list[Entry]]:
+    """
+    Apply one layer to a dictionary, as the specification says; gives the entries it kept.
+
+    *met* has what layers beneath are: "alone" where overlayfs cannot unpack one by itself, or only
+    containerd can, "crosses" where one goes on below what is no directory beneath it.  Of an image
+    that is both, all is read in sequence: the semantics table's (cases E3, F3, D1, C5).
+    """
     hidden: set[str] = set()
     emptied: set[str] = set()
     upper: Tree = {}
     kept: list[Entry] = []
-    reaches = False
+
+    def takes(*, alone: bool, crosses: bool) -> bool:
+        """Tell whether the stack is not yet what it may not be together with that."""
+        found = {"alone"} if alone else set()
+        found |= {"crosses"} if crosses else set()
+        if len(met | found) > 1:
+            return False
+        met.update(found)
+        return True
 
     def imply(path: str) -> bool:
         if any(p in upper and upper[p]["type"] != "dir" for p in above(path)[1:]):
@@ -78,21 +94,28 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
     def seen(path: str) -> bool:
         return path in lower and not (hidden & {path, *above(path)} or emptied & set(above(path)))
 
+    def there(path: str) -> bool:
+        return seen(path) and lower[path]["type"] == "dir"
+
     for kind, path in sorted(marked, key=lambda mark: mark[1].count("/") + (mark[0] == "empty")):
         inside = [*above(path), path] if kind == "empty" else above(path)
         if hidden & set(inside):
             continue
+        again = path in (hidden if kind == "hide" else emptied)
+        # Where a layer cannot be unpacked alone a mark makes no directories (case A3).
+        if not takes(alone=again, crosses=not all(map(there, inside[1:]))):
+            continue
         imply(path if kind == "hide" else f"{path}/x" if path else "x")
         (hidden if kind == "hide" else emptied).add(path)
         kept.append(whiteout(path) if kind == "hide" else opaque(path))
-    crosses = any(over(path if kind == "hide" else f"{path}/x") for kind, path in marked)
     for kind, path, *rest in brought:
         inside = [p for p in upper if f"{p}/".startswith(f"{path}/")]
         named = [p for p in inside if upper[p]["type"] == "dir" and "implied" not in upper[p]]
-        vanishes = kind != "dir" and bool(named)
-        if (reaches and over(path)) or (vanishes and (crosses or over(path))):
-            # In a layer that cannot be unpacked alone: the semantics table's (cases E3, F3).
-            continue
+        alone = kind != "dir" and bool(named)
+        alone = alone or any(p in hidden and p not in upper for p in above(path))
+        alone = alone or "implied" not in upper.get(path, {"implied": True})
+        reaches = kind == "hard" and rest[0] not in upper
+        crosses = over(path) or (reaches and over(rest[0]))
         if kind == "hard":
             target = rest[0]
             if any(p in upper and upper[p]["type"] != "dir" for p in above(target)[1:]):
@@ -104,16 +127,19 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
             if target.startswith(f"{path}/"):
                 # In place of the directory its target is in: the semantics table's (case E10).
                 continue
-            if target not in upper and (crosses or over(path) or over(target)):
+            if node["type"] == "link" or any(
+                p in upper and upper[p]["type"] != "dir" for p in above(path)
+            ):
                 continue
-            if node["type"] == "link" or not imply(path):
+            if not takes(alone=alone or reaches, crosses=crosses) or not imply(path):
                 continue
-            reaches = reaches or target not in upper
             entry = hardlink(path, target, mode=node["mode"])
-        elif not imply(path):
+        elif any(p in upper and upper[p]["type"] != "dir" for p in above(path)):
             continue
         elif kind == "dir" and upper.get(path, {"type": "dir"})["type"] != "dir":
             # A directory after something else of its name: the semantics table's (case F3).
+            continue
+        elif not takes(alone=alone, crosses=crosses) or not imply(path):
             continue
         elif kind == "file":
             node = {"type": "file", "mode": rest[0], "data": rest[1]}
@@ -128,7 +154,6 @@ def replay(lower: Tree, marked: list[Any], brought: list[Any]) -> tuple[Tree, li
         if kind != "dir" or upper.get(path, node)["type"] != "dir":
             for inner in [p for p in upper if p.startswith(path + "/")]:
                 del upper[inner]
-        crosses, reaches = crosses or over(path), reaches or vanishes
         upper[path] = node
         kept.append(entry)
     merged = {
@@ -171,8 +196,9 @@ def shown(view: UnionFS) -> Tree:
 def test_the_union_of_any_stack_is_what_replaying_it_on_a_dictionary_gives(stack: Any) -> None:
     expected: Tree = {}
     described: list[list[Entry]] = []
+    met: set[str] = set()
     for marked, brought in stack:
-        expected, kept = replay(expected, marked, brought)
+        expected, kept = replay(expected, marked, brought, met)
         described.append(kept)
     note(str(described))
     archive = oci_archive(ImageDescription(described), codec="identity")
@@ -193,8 +219,9 @@ def test_the_union_of_any_stack_is_what_replaying_it_on_a_dictionary_gives(stack
 def test_what_a_view_shows_does_not_depend_on_what_was_asked_before(stack: Any, data: Any) -> None:
     expected: Tree = {}
     described: list[list[Entry]] = []
+    met: set[str] = set()
     for marked, brought in stack:
-        expected, kept = replay(expected, marked, brought)
+        expected, kept = replay(expected, marked, brought, met)
         described.append(kept)
     archive = oci_archive(ImageDescription(described), codec="gzip")
     questions = data.draw(st.lists(paths, max_size=6))

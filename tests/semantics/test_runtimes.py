@@ -19,13 +19,11 @@ CLASSES = {
     "overlay": {"C2", "D2", "P2"},
     "sequential": {"Cn", "Dv", "Pv"},
 }
-EACH = "overlayfs refuses the first and shows the second; each case is read by itself"
 # Where the tree of a profile is not as its class, and why.
 OTHERWISE = {
     ("A14", "oci"): "the metadata goes; where it is not shown an empty folder of it is left",
     ("A14 implied", "oci"): "the same",
     ("A14 orph file", "oci"): "the same",
-    **{(name, "oci"): EACH for name in ("A6 with D1", "A9 opq with D1")},
     ("I2 then implied", "oci"): "taken as a whiteout like any other (A6)",
     ("I4 7", "oci"): "a contiguous file is read",
     ("J3 g", "sequential"): "they make the folder of the header's pseudo-name",

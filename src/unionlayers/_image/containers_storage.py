@@ -23,38 +23,32 @@ from unionlayers._foundation.digest import digest_of, is_digest
 from unionlayers._foundation.limits import exceeded
 from unionlayers._image.config import Config, check_digest, read_config
 from unionlayers._image.document import Document, parse_document
-from unionlayers._image.engine_store import EngineStore, StoredLayer, checked_id
-from unionlayers._image.found_layers import FoundLayers
-from unionlayers._image.layer_chain import NOTHING, OWN, LayerChain
+from unionlayers._image.engine_store import EngineStore
+from unionlayers._image.image_names import known_names
+from unionlayers._image.layer_chain import NOTHING, OWN
+from unionlayers._image.layer_list import OVERLAY, WHOLE_COPIES, LayerList, id_of, items_of, lists
 from unionlayers._image.lower_links import lower_findings
 from unionlayers._image.namespaces import owners_within
-from unionlayers._image.odd_files import attempt, faults, told_of
-from unionlayers._image.record import (
-    DocumentFinding,
-    ImageRecord,
-    LayerCount,
-    LayerRecord,
-    oddities_of,
-)
-from unionlayers._tar.id_map import Owners
-from unionlayers.errors import (
-    DocumentError,
-    LimitError,
-    StoreError,
-    UnionLayersError,
-    UnsupportedError,
-)
+from unionlayers._image.odd_files import faults, told_of
+from unionlayers._image.record import DocumentFinding, ImageRecord, LayerCount, oddities_of
+from unionlayers.errors import DocumentError, StoreError, UnionLayersError, UnsupportedError
 
 __all__ = ["is_containers_storage", "read_containers_storage"]
 
-_OVERLAY = "overlay"
-_WHOLE = "vfs"
-_MOUNT_PROGRAM = "overlay/.has-mount-program"
 _LAYERS = re.compile(r"([a-z0-9]+)-layers\Z")
 _PLAIN = re.compile(r"[a-z]+\Z")
 _LAYOUT = "containers-storage"
 _DOCKER = "application/vnd.docker.image.rootfs.diff.tar"
 _OCI = "application/vnd.oci.image.layer.v1.tar"
+_UNSEARCHED = (
+    DocumentFinding(
+        "STORE_NOT_READ",
+        -1,
+        "what the container stands on was not compared with the names of all layers: too many of "
+        "them are not made of digests",
+        None,
+    ),
+)
 
 
 def is_containers_storage(store: EngineStore) -> bool:
@@ -83,20 +77,21 @@ def read_containers_storage(store: EngineStore) -> list[ImageRecord]:
         The lists, and config and manifest of every image.
     """
     drivers = _drivers(store)
-    known = [name for name in (_OVERLAY, _WHOLE) if name in drivers]
+    known = [name for name in (OVERLAY, WHOLE_COPIES) if name in drivers]
     if not known:
         raise UnsupportedError(
             "a storage driver that is not read",
             member=store.label,
             actual=", ".join(drivers),
-            expected=f"{_OVERLAY}, {_WHOLE}",
+            expected=f"{OVERLAY}, {WHOLE_COPIES}",
             hint="Save the image with podman save, and open that",
         )
     records: list[ImageRecord] = []
     counted = LayerCount(store.limits, store.label)
     for driver in known:
-        root = _Driver(store, driver)
-        root.read_layers()
+        layers = LayerList(store, driver, counted)
+        layers.read()
+        root = _Driver(store, driver, layers)
         records.extend(map(counted.add, root.images()))
         records.extend(map(counted.add, root.containers()))
         if len(records) > store.limits.images:
@@ -110,27 +105,15 @@ class _Driver:
 
     store: EngineStore
     driver: str
-    _listed: dict[str, Document] = field(factory=dict, init=False)
-    # Why layers, and why images, are not all listed.
-    _unlisted: list[UnionLayersError] = field(factory=list, init=False)
+    layers: LayerList
+    # Why images are not all listed.
     _unnamed: list[UnionLayersError] = field(factory=list, init=False)
     _images: dict[str, ImageRecord] = field(factory=dict, init=False)
     _configs: dict[str, Config] = field(factory=dict, init=False)
-    _fuse: tuple[bool | None, UnionLayersError | None] = field(init=False)
-    _owners: Owners = field(init=False)
-
-    @_fuse.default
-    def _read_fuse(self) -> tuple[bool | None, UnionLayersError | None]:
-        # Podman writes this file where its overlays are mounted by a program.
-        return attempt(lambda: self.driver == _OVERLAY and self.store.says_true(_MOUNT_PROGRAM))
-
-    @_owners.default
-    def _owners_of_root(self) -> Owners:
-        return self.store.owners()
 
     def images(self) -> Iterator[ImageRecord]:
         """Give the images in the order of the lists, then those lists that cannot be read."""
-        for name in _lists("images"):
+        for name in lists("images"):
             for record in told_of("images", _LAYOUT, self._images_of(name)):
                 if record.hides is not None and record.error is not None:
                     self._unnamed.append(record.error)
@@ -138,40 +121,43 @@ class _Driver:
 
     def containers(self) -> Iterator[ImageRecord]:
         """Give the containers in the order of the lists, once the images were given."""
-        for name in _lists("containers"):
+        for name in lists("containers"):
             yield from told_of("containers", _LAYOUT, self._containers_of(name))
 
     def _images_of(self, name: str) -> Iterator[ImageRecord]:
-        for item in self._items("images", name):
+        for item in items_of(self.store, self.driver, "images", name):
             yield faults(
                 ImageRecord(layout=_LAYOUT, hides="names"), partial(self._named_image, item)
             )
 
     def _named_image(self, item: Document) -> ImageRecord:
-        ident = _id_of(item)
-        names = tuple(name.required_text() for name in item.at("names").items())
+        ident = id_of(item)
+        names, unnamed = _names(item)
         blank = ImageRecord(
             layout=_LAYOUT,
             references=names,
             aliases=(ident,),
             promised_id=f"sha256:{ident}",
+            findings=unnamed,
         )
         made = faults(blank, partial(self._image, blank, ident, item))
         self._images[ident] = made
         return made
 
     def _containers_of(self, name: str) -> Iterator[ImageRecord]:
-        for item in self._items("containers", name):
+        for item in items_of(self.store, self.driver, "containers", name):
             nameless = ImageRecord(layout=_LAYOUT, kind="container", hides="names")
             yield faults(nameless, partial(self._named_container, item))
 
     def _named_container(self, item: Document) -> ImageRecord:
-        ident = _id_of(item)
-        names = tuple(name.required_text() for name in item.at("names").items())
+        ident = id_of(item)
+        names, unnamed = _names(item)
         wanted = item.at("image").text() or ""
         image = self._images.get(wanted)
         unread = image.error if image else next(iter(self._unnamed if wanted else ()), None)
-        message = f"its image cannot be read: {unread}"
+        if unread:
+            message = f"its image cannot be read: {unread}"
+            unnamed = (*unnamed, DocumentFinding("STORE_NOT_READ", -1, message, None))
         blank = ImageRecord(
             layout=_LAYOUT,
             kind="container",
@@ -183,12 +169,12 @@ class _Driver:
             config=image.config if image else {},
             manifest=image.manifest if image else {},
             raw_config=image.raw_config if image else None,
-            findings=(DocumentFinding("STORE_NOT_READ", -1, message, None),) if unread else (),
+            findings=unnamed,
         )
         return faults(blank, partial(self._container, blank, item, wanted))
 
     def _container(self, blank: ImageRecord, item: Document, wanted: str) -> ImageRecord:
-        chain = self._chain(item.at("layer"))
+        chain = self.layers.chain(item.at("layer"))
         if not chain.items and chain.lost is None:
             raise StoreError(
                 "a container has no layer of its own",
@@ -200,21 +186,23 @@ class _Driver:
             )
         config = self._configs.get(wanted)
         diff_ids = config.diff_ids if config else None
+        unsearched: tuple[DocumentFinding, ...] = ()
         if diff_ids is None:
             chain.require_base(wanted)
-            chain.require_names(self._listed)
+            if not chain.require_names(self.layers.search):
+                unsearched = _UNSEARCHED
         else:
             chain.require(diff_ids, own=1)
-        found = self._found(chain, diff_ids, own=1)
+        found = self.layers.found(chain, diff_ids, own=1)
         odd = lower_findings(self.store, found, certain=diff_ids is not None)
-        if found.layers and found.layers[-1].member is not None and not self._is_fuse():
+        if found.layers and found.layers[-1].member is not None and not self.layers.is_fuse():
             self._own_namespace(found.layers[-1].member, item)
         return evolve(
             blank,
             layers=tuple(found.layers),
             missing=tuple(found.missing),
             documented=max(0, len(found.layers) - 1),
-            findings=(*blank.findings, *found.findings, *odd),
+            findings=(*blank.findings, *unsearched, *found.findings, *odd),
         )
 
     def _own_namespace(self, folder: str, container: Document) -> None:
@@ -225,9 +213,9 @@ class _Driver:
         written the ids of the container.
         """
         uidmap, gidmap = container.at("uidmap"), container.at("gidmap")
-        owners = owners_within(self._owners, uidmap, gidmap)
+        owners = owners_within(self.layers.owners, uidmap, gidmap)
         if owners is not None:
-            self.store.map_layer(folder, self._owners, owners)
+            self.store.map_layer(folder, self.layers.owners, owners)
 
     def _image(self, blank: ImageRecord, ident: str, item: Document) -> ImageRecord:
         big = [key.required_text() for key in item.at("big-data-names").items()]
@@ -244,7 +232,11 @@ class _Driver:
             platform=config[0].platform,
             config=config[0].document.value,
             raw_config=config[1],
-            findings=(*oddities_of(config[0].document), *config[0].findings),
+            findings=(
+                *blank.findings,
+                *oddities_of(config[0].document),
+                *config[0].findings,
+            ),
         )
         return faults(described, partial(self._stacked, described, None, ident, item, big))
 
@@ -254,7 +246,7 @@ class _Driver:
         """Add manifest and layers to what is known of an image; *lacks* is what it does without."""
         manifest, digest, others = self._manifest(ident, item, big)
         config = self._configs.get(ident)
-        chain = self._chain(item.at("layer"))
+        chain = self.layers.chain(item.at("layer"))
         diff_ids = config.diff_ids if config else None
         if diff_ids is not None and chain.lost is None:
             if len(diff_ids) != len(chain.items):
@@ -266,7 +258,7 @@ class _Driver:
                     actual=len(chain.items),
                 )
             chain.require(diff_ids)
-        layers = self._found(chain, diff_ids)
+        layers = self.layers.found(chain, diff_ids)
         media = _OCI if manifest and _is_oci(manifest[0]) else _DOCKER
         return evolve(
             known,
@@ -316,112 +308,6 @@ class _Driver:
         )
         return (parse_document(raw, member), raw), digest, others
 
-    def _chain(self, top: Document) -> LayerChain:
-        """Follow the layers from *top*, which names the topmost, down to the base."""
-        items: list[tuple[str, Document]] = []
-        links: list[Document] = []
-        seen: set[str] = set()
-        lost: str | None = None
-        while top.value not in (None, ""):
-            ident = _id(top)
-            if ident in seen:
-                raise DocumentError(
-                    "layers are parents of each other in a circle",
-                    member=top.member,
-                    pointer=top.pointer,
-                    actual=ident,
-                )
-            seen.add(ident)
-            if len(seen) > self.store.limits.layers:
-                exceeded(
-                    "layers",
-                    self.store.limits.layers,
-                    len(seen),
-                    member=top.member,
-                    pointer=top.pointer,
-                )
-            item = self._listed.get(ident)
-            if item is None:
-                if self._unlisted:
-                    raise self._unlisted[0].with_traceback(None)
-                lost = ident
-                break
-            items.append((ident, item))
-            links.append(top)
-            top = item.at("parent")
-        return LayerChain(
-            store=self.store.label,
-            items=tuple(reversed(items)),
-            links=tuple(reversed(links)),
-            end=top,
-            lost=lost,
-        )
-
-    def _found(
-        self, chain: LayerChain, diff_ids: tuple[str, ...] | None, *, own: int = 0
-    ) -> FoundLayers:
-        """
-        Look up the layers of a chain.
-
-        Args:
-            chain: The layers.
-            diff_ids: Those of the image, None where they are not known.
-            own: How many on top are not of the image.
-        """
-        found = FoundLayers(self.store)
-        if chain.lost is not None:
-            # Which of them are beneath which cannot be told any more.
-            above = len(chain.items) - own
-            absent = diff_ids[: max(0, len(diff_ids) - above)] if diff_ids else ()
-            for text in absent or (chain.lost,):
-                found.lack(f"{self.driver}-layers/layers.json", text, text if absent else None)
-            found.layers += [LayerRecord(member=None) for _ in chain.items]
-            return found
-        for position, (ident, item) in enumerate(chain.items):
-            diff_id = item.at("diff-digest").text()
-            if diff_id is not None:
-                item.at("diff-digest").digest()
-            if diff_ids is not None and position < len(diff_ids):
-                diff_id = diff_ids[position]
-            frame = f"{self.driver}-layers/{ident}.tar-split.gz"
-            stored = StoredLayer(
-                folder=f"vfs/dir/{ident}" if self.driver == _WHOLE else f"overlay/{ident}/diff",
-                frame=frame if self.store.holds(frame) else None,
-                whole=self.driver == _WHOLE,
-                owners=owners_within(self._owners, item.at("uidmap"), item.at("gidmap"))
-                or self._owners,
-                fuse=self._is_fuse(),
-            )
-            found.add(stored, diff_id or ident, diff_id)
-        return found
-
-    def _is_fuse(self) -> bool:
-        """Tell whether fuse-overlayfs mounts the overlays."""
-        fuse, unread = self._fuse
-        if unread is not None:
-            raise unread.with_traceback(None)
-        return bool(fuse)
-
-    def read_layers(self) -> None:
-        """Read the lists of layers, which every image needs."""
-        for name in _lists("layers"):
-            items, unread = attempt(partial(self._items, "layers", name))
-            if isinstance(unread, LimitError):
-                raise unread
-            if unread is not None:
-                self._unlisted.append(unread)
-            for item in items or ():
-                ident, unread = attempt(partial(_id_of, item))
-                if ident is not None:
-                    self._listed[ident] = item
-                elif unread is not None:
-                    self._unlisted.append(unread)
-
-    def _items(self, what: str, name: str) -> list[Document]:
-        """Give the items of a list; none where there is no such list."""
-        document = self.store.document(f"{self.driver}-{what}/{name}")
-        return [] if document is None else document.items("members", self.store.limits.members)
-
     def _big(self, ident: str, key: str) -> tuple[str, bytes | None]:
         """Give name and bytes of a document that an image keeps under a key."""
         name = key
@@ -431,17 +317,8 @@ class _Driver:
         return member, self.store.raw(member)
 
 
-def _lists(what: str) -> tuple[str, str]:
-    """Give the names of the list, and of that of what is not to outlive a restart."""
-    return f"{what}.json", f"volatile-{what}.json"
-
-
-def _id_of(item: Document) -> str:
-    return _id(item.at("id"))
-
-
-def _id(document: Document) -> str:
-    return checked_id(document.value, document.member, document.pointer)
+def _names(item: Document) -> tuple[tuple[str, ...], tuple[DocumentFinding, ...]]:
+    return known_names((name.required_text() for name in item.at("names").items()), item.member)
 
 
 def _is_oci(manifest: Document) -> bool:

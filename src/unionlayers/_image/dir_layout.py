@@ -15,6 +15,7 @@ from attrs import evolve
 from unionlayers._bytes.source import ByteSource
 from unionlayers._foundation.digest import digest_of
 from unionlayers._foundation.limits import Limits
+from unionlayers._image.attempts import Attempts
 from unionlayers._image.document import Document
 from unionlayers._image.listing import Listed, Remnant
 from unionlayers._image.manifest import Claims, read_manifest, refuse_schema_1
@@ -111,4 +112,4 @@ def read_dir_layout(
         records = read_index(store, manifest, verify=verify, limits=limits)
         return [evolve(record, indexes=(digest, *record.indexes)) for record in records]
     claims = Claims(digest=digest, annotations={})
-    return [read_manifest(store, manifest, raw, claims, {}, verify=verify, limits=limits)]
+    return [read_manifest(store, manifest, raw, claims, Attempts(), verify=verify, limits=limits)]

@@ -9,14 +9,17 @@ later versions name blobs; skopeo names ``<digest>.tar``.  All of that is only n
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from attrs import evolve
 
 from unionlayers._foundation.digest import is_digest
 from unionlayers._foundation.limits import WHOLE, Limits, exceeded
 from unionlayers._foundation.names import clean_entry_name, decode, encode
+from unionlayers._image.attempts import Attempts
 from unionlayers._image.config import Config, check_digest, read_config
 from unionlayers._image.document import Document
+from unionlayers._image.image_names import known_names
 from unionlayers._image.platform import version_of
 from unionlayers._image.record import (
     DocumentFinding,
@@ -92,14 +95,16 @@ def read_docker_archive(
     findings = (*oddities_of(document), *repeats_of(store, MANIFEST))
     records: list[ImageRecord] = []
     counted = LayerCount(limits, MANIFEST)
-    configs: dict[str, tuple[bytes, Config] | None] = {}
+    configs: Attempts[tuple[bytes, Config] | None] = Attempts()
     for item in items:
         references: tuple[str, ...] = ()
+        unnamed: tuple[DocumentFinding, ...] = ()
         promised: str | None = None
         try:
             item.object()
             promised = _promised(_member(item.at("Config")))
-            references = tuple(tag.required_text() for tag in item.at("RepoTags").items())
+            tags = [tag.required_text() for tag in item.at("RepoTags").items()]
+            references, unnamed = known_names(tags, MANIFEST)
             record = _record(store, item, references, configs, verify=verify, limits=limits)
         except (CorruptError, UnsupportedError, LimitError) as error:
             if isinstance(error, LimitError) and error.limit in WHOLE:
@@ -108,7 +113,7 @@ def read_docker_archive(
                 layout="docker", references=references, promised_id=promised, error=error
             )
         counted.add(record)
-        records.append(evolve(record, findings=(*findings, *record.findings)))
+        records.append(evolve(record, findings=(*findings, *unnamed, *record.findings)))
     return records
 
 
@@ -128,7 +133,7 @@ def _record(
     store: Store,
     item: Document,
     references: tuple[str, ...],
-    configs: dict[str, tuple[bytes, Config] | None],
+    configs: Attempts[tuple[bytes, Config] | None],
     *,
     verify: bool,
     limits: Limits,
@@ -136,10 +141,9 @@ def _record(
     name = _member(item.at("Config"))
     paths = item.at("Layers").items("layers", limits.layers)
     promised = _promised(name)
-    if name not in configs:
-        # Items for several tags of one image share it.
-        configs[name] = _config(store, name, promised, verify=verify, limits=limits)
-    found = configs[name]
+    # Items for several tags of one image share it.
+    make = partial(_config, store, name, promised, verify=verify, limits=limits)
+    found = configs.get(name, make)
     if found is None:
         missing = (promised or name,)
         return ImageRecord(

@@ -20,11 +20,18 @@ from attrs import evolve, field, frozen
 
 from unionlayers._foundation.digest import chain_id, is_digest
 from unionlayers._foundation.limits import exceeded
+from unionlayers._image.attempts import Attempts
 from unionlayers._image.config import Config, check_digest, read_config
 from unionlayers._image.document import Document
 from unionlayers._image.engine_store import EngineStore, StoredLayer, checked_id
 from unionlayers._image.found_layers import FoundLayers
-from unionlayers._image.layer_chain import require_chain_id, require_top
+from unionlayers._image.image_names import known_names
+from unionlayers._image.layer_chain import (
+    NameSearch,
+    require_base,
+    require_chain_id,
+    require_top,
+)
 from unionlayers._image.lower_links import lower_findings
 from unionlayers._image.odd_files import attempt, faults, told_of
 from unionlayers._image.record import DocumentFinding, ImageRecord, LayerCount, oddities_of
@@ -88,7 +95,7 @@ def read_docker_root(store: EngineStore) -> list[ImageRecord]:
     records: list[ImageRecord] = []
     counted = LayerCount(store.limits, store.label)
     for driver in known:
-        root = _Driver(store, driver)
+        root = _Driver(store, driver, counted)
         for what, found in (("images", root.images()), ("containers", root.containers())):
             records.extend(map(counted.add, told_of(what, _LAYOUT, found)))
         if len(records) > store.limits.images:
@@ -111,7 +118,15 @@ class _Driver:
 
     store: EngineStore
     driver: str
+    counted: LayerCount
     _known: dict[str, _Link | None] = field(factory=dict, init=False)
+    _configs: Attempts[tuple[Config, bytes] | None] = field(factory=Attempts, init=False)
+    _tops: dict[str, str | None] = field(factory=dict, init=False)
+    _search: NameSearch = field(init=False)
+
+    @_search.default
+    def _search_of_layers(self) -> NameSearch:
+        return NameSearch(self._chains)
 
     def images(self) -> Iterator[ImageRecord]:
         """Give the images, in the order of their ids."""
@@ -125,7 +140,7 @@ class _Driver:
         for encoded in self.store.listed(f"image/{self.driver}/imagedb/content/sha256"):
             if not _HEX.match(encoded):
                 continue
-            tags, digests = (names or {}).get(f"sha256:{encoded}", ((), ()))
+            tags, digests, unnamed = (names or {}).get(f"sha256:{encoded}", ((), (), ()))
             blank = ImageRecord(
                 layout=_LAYOUT,
                 references=(*tags, *digests),
@@ -133,7 +148,7 @@ class _Driver:
                 digest=_only(digests),
                 promised_id=f"sha256:{encoded}",
                 aliases=(encoded,),
-                findings=nameless,
+                findings=(*nameless, *unnamed),
             )
             yield faults(blank, partial(self._image, blank, encoded))
         if unread is not None:
@@ -188,8 +203,8 @@ class _Driver:
                 hint="Put it back; the container cannot be told without it",
             )
         name = (document.at("Name").text() or "").removeprefix("/")
-        called = tuple(text for text in (name, ident) if text)
-        named = evolve(blank, references=called, hides=None)
+        called, unnamed = known_names((text for text in (name, ident) if text), document.member)
+        named = evolve(blank, references=called, findings=unnamed, hides=None)
         return faults(named, partial(self._stacked, named, document, mount))
 
     def _stacked(self, named: ImageRecord, document: Document, mount: str) -> ImageRecord:
@@ -205,7 +220,11 @@ class _Driver:
         parent = self.store.line(f"{mount}/parent") or None
         layers = self._chain(parent, f"{mount}/parent")
         diff_ids = found[0].diff_ids if found else None
-        require_top(parent, diff_ids, f"{self.store.label}/{mount}/parent")
+        place = f"{self.store.label}/{mount}/parent"
+        if found is None or diff_ids is None:
+            require_base(parent, place)
+        else:
+            require_top(parent, self._top(found[0].id, diff_ids), place)
         documented = len(layers.layers)
         self._add_mounted(layers, mount, self._owners_in(document.member))
         findings += lower_findings(self.store, layers, certain=diff_ids is not None)
@@ -219,11 +238,18 @@ class _Driver:
             documented=documented,
             config=found[0].document.value if found else {},
             raw_config=found[1] if found else None,
-            findings=(*findings, *layers.findings),
+            findings=(*named.findings, *findings, *layers.findings),
         )
 
-    def _references(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Give tags, and names with the digest of a manifest, by the id of the image."""
+    def _references(
+        self,
+    ) -> dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[DocumentFinding, ...]]]:
+        """
+        Give what images are called, by their ids.
+
+        Returns:
+            The tags, the names with the digest of a manifest, and what is told of both.
+        """
         document = self.store.document(f"image/{self.driver}/repositories.json")
         if document is None:
             return {}
@@ -235,12 +261,26 @@ class _Driver:
             for name in names.object():
                 wanted = names.at(name).digest()
                 (digests if "@" in name else tags).setdefault(wanted, []).append(name)
-        return {
-            ident: (tuple(tags.get(ident, ())), tuple(digests.get(ident, ())))
-            for ident in (*tags, *digests)
-        }
+        found = {}
+        for ident in (*tags, *digests):
+            tagged, long = known_names(tags.get(ident, ()), document.member)
+            pulled, longer = known_names(digests.get(ident, ()), document.member)
+            found[ident] = tagged, pulled, (*long, *longer)
+        return found
+
+    def _top(self, image: str, diff_ids: tuple[str, ...]) -> str | None:
+        """Give the chain of all layers of an image, on which many containers may stand."""
+        if image not in self._tops:
+            chain: str | None = None
+            for diff_id in diff_ids:
+                chain = chain_id(chain, diff_id)
+            self._tops[image] = chain
+        return self._tops[image]
 
     def _config(self, encoded: str) -> tuple[Config, bytes] | None:
+        return self._configs.get(encoded, partial(self._read_config, encoded))
+
+    def _read_config(self, encoded: str) -> tuple[Config, bytes] | None:
         member = f"image/{self.driver}/imagedb/content/sha256/{encoded}"
         raw = self.store.raw(member)
         if raw is None:
@@ -284,6 +324,7 @@ class _Driver:
                     "not the chain of a layer, or in a circle", member=member, actual=top[:200]
                 )
             seen.add(top)
+            self.counted.step()
             if len(seen) > self.store.limits.layers:
                 exceeded("layers", self.store.limits.layers, len(seen), member=member)
             link = self._link(top)
@@ -296,7 +337,7 @@ class _Driver:
             top = self.store.line(member) or None
             if top is None or (is_digest(top) and top not in seen):
                 document = f"{self.store.label}/{member}"
-                require_chain_id(link.chain, top, link.diff_id, self._chains(), document)
+                require_chain_id(link.chain, top, link.diff_id, self._search, document)
         for link in reversed(links):
             self._add(found, link, link.chain)
         return found

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from attrs import field, frozen
 
-from unionlayers._foundation.digest import canonical_digest
+from unionlayers._foundation.digest import is_digest
 from unionlayers._foundation.limits import exceeded
 from unionlayers.errors import DocumentError
 
@@ -33,8 +33,11 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # Of keys that stand twice and matter to nobody so many places are told, each so long at most.
 _MOST_TOLD = 20
 _LONGEST_TOLD = 200
-# Objects with fewer keys are many, and gone through again in no time.
-_SMALL = 500
+# Of a key so much is told in a pointer: errors are kept for each image, the key is one for all.
+_LONGEST_KEY = 1000
+# Smaller objects are many, and gone through again in no time: so many keys, of so many characters.
+_SMALL = 32
+_SHORT = 1000
 
 _Spellings = dict[str, list[str]]
 """Names by what they are without regard to case."""
@@ -80,8 +83,10 @@ def parse_document(raw: bytes, member: str) -> Document:
     if raw.startswith(_BOM):
         oddities.append(("BYTE_ORDER_MARK", f"{member} begins with a byte order mark"))
         raw = raw[len(_BOM) :]
-    text = raw.decode("utf-8", "surrogateescape")
-    if not text.isascii() and any("\udc80" <= character <= "\udcff" for character in text):
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8", "surrogateescape")
         oddities.append(("NOT_UTF8", f"{member} has bytes that are not UTF-8"))
     try:
         value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
@@ -107,7 +112,7 @@ def parse_document(raw: bytes, member: str) -> Document:
         more = len(twice) - len(told)
         told.append(f"{member} has one key more than once at {more} more places")
     oddities += [("DUPLICATE_KEY", message) for message in told]
-    return Document(value, member, "", twice, tuple(oddities))
+    return Document(value, member, None, twice, tuple(oddities))
 
 
 def _deepest(text: str) -> int:
@@ -168,8 +173,21 @@ def _pointer(way: _Way) -> str:
     return ("" if way is None else "…") + "".join(f"/{part}" for part in reversed(parts))
 
 
+def _spelled_out(way: _Way) -> str:
+    """Spell a place as a JSON pointer."""
+    keys: list[str] = []
+    while way is not None:
+        way, key = way
+        keys.append(f"/{_escaped(_cut(key))}")
+    return "".join(reversed(keys))
+
+
 def _escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def _cut(key: str) -> str:
+    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…"
 
 
 def _kind(value: Any) -> str:
@@ -191,17 +209,27 @@ class Document:
     Attributes:
         value: What the JSON says.
         member: Name of the document.
-        pointer: JSON pointer of the value (RFC 6901).
+        way: The place of the value; None for the whole document.
         twice: Keys that are there more than once, or in two spellings, by `id` of the object.
         oddities: Code and message of what is odd about the document as a whole.
     """
 
-    value: Any
+    value: Any = field(repr=False)
     member: str
-    pointer: str
+    way: _Way = field(default=None, repr=False)
     twice: dict[int, _Spellings] = field(factory=dict, repr=False, eq=False)
     oddities: tuple[tuple[str, str], ...] = ()
     _spelled: dict[int, _Spellings] = field(factory=dict, repr=False, eq=False)
+
+    @property
+    def pointer(self) -> str:
+        """
+        The place of the value as a JSON pointer (RFC 6901); of a very long key its beginning.
+
+        Cost:
+            It is spelled anew each time, so ask for it only where it is told.
+        """
+        return _spelled_out(self.way)
 
     def wrong(self, expected: str) -> DocumentError:
         """Give the error for a value of the wrong kind."""
@@ -229,10 +257,8 @@ class Document:
             value = self._field(key)
         else:
             raise self.wrong("an object")
-        pointer = f"{self.pointer}/{_escaped(str(key))}"
-        return Document(
-            value, self.member, pointer, self.twice, self.oddities, spelled=self._spelled
-        )
+        way = (self.way, str(key))
+        return Document(value, self.member, way, self.twice, self.oddities, spelled=self._spelled)
 
     def _field(self, key: str) -> Any:
         fields: dict[str, Any] = self.value
@@ -243,8 +269,8 @@ class Document:
             raise DocumentError(
                 "a key stands twice" if twice else "a key is spelled as only some readers take it",
                 member=self.member,
-                pointer=f"{self.pointer}/{_escaped(key)}",
-                expected=key,
+                pointer=_spelled_out((self.way, key)),
+                expected=_cut(key),
                 actual=", ".join(sorted(spelled))[:200],
             )
         return fields.get(key)
@@ -256,7 +282,7 @@ class Document:
             known = {}
             for name in fields:
                 known.setdefault(name.casefold(), []).append(name)
-            if len(fields) > _SMALL:
+            if len(fields) > _SMALL or sum(map(len, fields)) > _SHORT:
                 self._spelled[id(fields)] = known
         return known
 
@@ -323,10 +349,24 @@ class Document:
         return value
 
     def digest(self) -> str:
-        """Give a digest in canonical form."""
+        """
+        Give a digest.
+
+        Raises:
+            DocumentError: It is no text, has no registered algorithm, or its hexadecimal part is
+                not lower case and of the right length.
+        """
         if not isinstance(self.value, str):
             raise self.wrong("a digest")
-        return canonical_digest(self.value, member=self.member, pointer=self.pointer)
+        if not is_digest(self.value):
+            raise DocumentError(
+                "not a digest of a registered algorithm",
+                member=self.member,
+                pointer=self.pointer,
+                actual=self.value[:200],
+                expected="sha256:<64 lower-case hexadecimal digits>",
+            )
+        return self.value
 
     def texts(self) -> dict[str, str]:
         """Give an object of texts, such as annotations; what is none is left out."""
@@ -337,4 +377,8 @@ class Document:
 
 
 def _is_text(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -106,6 +106,7 @@ def _one(group: Sequence[ImageRecord]) -> ImageRecord:
         first,
         references=_each(record.references for record in group),
         indexes=_each(record.indexes for record in group),
+        findings=tuple(dict.fromkeys(chain.from_iterable(one.findings for one in group))),
         **_platforms(group),
     )
 
@@ -172,6 +173,14 @@ _ONE_LAYOUT = DocumentFinding(
 )
 
 
+def _same_layers(oci: ImageRecord, docker: ImageRecord) -> bool:
+    """Tell whether two layouts name the same layers; of many items each may have but a few."""
+    return len(oci.layers) == len(docker.layers) and all(
+        a.diff_id == b.diff_id and (not a.member or not b.member or a.member == b.member)
+        for a, b in zip(oci.layers, docker.layers, strict=True)
+    )
+
+
 def _merged(oci: ImageRecord, docker: ImageRecord, prefer: str) -> ImageRecord:
     references = tuple(dict.fromkeys((*docker.references, *oci.references)))
     findings = (*oci.findings, *docker.findings)
@@ -179,11 +188,7 @@ def _merged(oci: ImageRecord, docker: ImageRecord, prefer: str) -> ImageRecord:
         return evolve(oci, references=references, findings=(*oci.findings, _unreadable(docker)))
     if oci.error is not None and prefer == "docker":
         return evolve(docker, references=references, digest=oci.digest, indexes=oci.indexes)
-    ours = [layer.diff_id for layer in oci.layers]
-    theirs = [layer.diff_id for layer in docker.layers]
-    members = [(a.member, b.member) for a, b in zip(oci.layers, docker.layers, strict=False)]
-    named = any(a and b and a != b for a, b in members)
-    if ours != theirs or named:
+    if not _same_layers(oci, docker):
         findings = (
             *findings,
             DocumentFinding(

@@ -8,7 +8,8 @@ config says, and names that are made of digests, tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from attrs import frozen
 
@@ -17,7 +18,15 @@ from unionlayers._foundation.digest import chain_id, digest_of
 from unionlayers._image.document import Document
 from unionlayers.errors import StoreError
 
-__all__ = ["NOTHING", "OWN", "LayerChain", "require_chain_id", "require_top"]
+__all__ = [
+    "NOTHING",
+    "OWN",
+    "LayerChain",
+    "NameSearch",
+    "require_base",
+    "require_chain_id",
+    "require_top",
+]
 
 NOTHING = "nothing"
 """What a value is called where there is none."""
@@ -29,8 +38,46 @@ _ORPHAN = "what a container stands on is not said, and the configuration of its 
 _OTHER = "a container does not stand on the layers of its image"
 
 
+_MOST_DIGESTS = 1_000_000
+
+
+class NameSearch:
+    """
+    Looks for the layer with which the name of another one is made, among all layers of a store.
+
+    A name that is made with none of them costs a digest for each, so that many such names would
+    cost the square of their number: they are looked for up to a million digests.
+
+    Args:
+        known: Gives the names of all layers there are; called once, if at all.
+    """
+
+    def __init__(self, known: Callable[[], Iterable[str]]) -> None:
+        self._list = known
+        self._names: tuple[str, ...] | None = None
+        self._found: dict[str, str | None] = {}
+        self._left = _MOST_DIGESTS
+
+    def fitting(self, name: str, made_with: Callable[[str], str]) -> str | None:
+        """Give the layer for which *made_with* gives *name*, None where it is not found."""
+        if name in self._found:
+            return self._found[name]
+        if self._names is None:
+            self._names = tuple(self._list())
+        if len(self._names) > self._left:
+            return None
+        self._left -= len(self._names)
+        found = next((one for one in self._names if made_with(one) == name), None)
+        self._found[name] = found
+        return found
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a name was looked for to the end."""
+        return name in self._found
+
+
 def require_chain_id(
-    chain: str, parent: str | None, diff_id: str, known: Iterable[str], member: str
+    chain: str, parent: str | None, diff_id: str, search: NameSearch, member: str
 ) -> None:
     """
     Check the parent of a layer in Docker's database, whose folders are called by their chains.
@@ -39,14 +86,14 @@ def require_chain_id(
         chain: The name of its folder.
         parent: The chain that is written down for what is beneath it, None where none is.
         diff_id: Its own.
-        known: The chains of all layers there are.
+        search: Knows the chains of all layers there are.
         member: The document of the parent.
 
     Raises:
         StoreError: The name is not what comes of the two.
 
     Cost:
-        A digest; where it differs, one for each layer there is.
+        A digest; where it differs, one for each layer there is, as far as *search* goes.
 
     Spec:
         OCI image-spec v1.1, config.md, "Layer ChainID".
@@ -58,7 +105,7 @@ def require_chain_id(
     if chain == diff_id:
         hint = "Remove the document: the layer stands on nothing"
     else:
-        fitting = next((one for one in known if chain_id(one, diff_id) == chain), None)
+        fitting = search.fitting(chain, lambda one: chain_id(one, diff_id))
         if fitting is not None:
             hint = f"Write {fitting} there: of this the name of the folder comes"
     raise StoreError(
@@ -71,25 +118,33 @@ def require_chain_id(
     )
 
 
-def require_top(parent: str | None, diff_ids: Sequence[str] | None, member: str) -> None:
+def require_base(parent: str | None, member: str) -> None:
+    """
+    Check that a container of Docker stands on something, where its image is not known.
+
+    Args:
+        parent: The chain that it is said to stand on, None where none is.
+        member: The document that says what it stands on.
+
+    Raises:
+        StoreError: Nothing tells what it stands on.
+    """
+    if parent is None:
+        raise StoreError(_ORPHAN, member=member, actual=NOTHING, hint=PUT_BACK)
+
+
+def require_top(parent: str | None, chain: str | None, member: str) -> None:
     """
     Check that a container of Docker stands on the layers of its image.
 
     Args:
         parent: The chain that it is said to stand on, None where none is.
-        diff_ids: Those of its image, None where they are not known.
+        chain: That of its image's layers, None where the image has none.
         member: The document that says what it stands on.
 
     Raises:
-        StoreError: It does not, or nothing tells what it stands on.
+        StoreError: It does not.
     """
-    if diff_ids is None:
-        if parent is None:
-            raise StoreError(_ORPHAN, member=member, actual=NOTHING, hint=PUT_BACK)
-        return
-    chain: str | None = None
-    for diff_id in diff_ids:
-        chain = chain_id(chain, diff_id)
     if chain != parent:
         raise StoreError(
             _OTHER,
@@ -161,7 +216,7 @@ class LayerChain:
                 hint=PUT_BACK,
             )
 
-    def require_names(self, known: Iterable[str]) -> None:
+    def require_names(self, search: NameSearch) -> bool:
         """
         Check what each layer stands on by its id, as far as that is made of digests.
 
@@ -169,18 +224,22 @@ class LayerChain:
         other ids nothing can be told.
 
         Args:
-            known: The ids of all layers there are.
+            search: Knows the ids of all layers there are.
+
+        Returns:
+            Whether *search* went to the end for each of them.
 
         Raises:
             StoreError: The id of a layer is that which it has on another layer, or on none.
 
         Cost:
-            A digest a layer; where it differs, one for each layer there is.
+            A digest a layer; where it differs, one for each layer there is, as far as *search*
+            goes.
 
         Source:
             github.com/containers/image, ``storage/storage_dest.go``.
         """
-        idents = tuple(known)
+        complete = True
         for position, (ident, item) in enumerate(self.items):
             digest = _diff_id(item)
             if digest is None:
@@ -188,11 +247,13 @@ class LayerChain:
             beneath = self.items[position - 1][0] if position else self.lost
             if ident == _layer_id(beneath, digest):
                 continue
-            fitting = (one for one in (None, *idents) if ident == _layer_id(one, digest))
-            wanted = next(fitting, ident)
-            if wanted != ident:
+            alone = ident == _layer_id(None, digest)
+            wanted = None if alone else search.fitting(ident, partial(_layer_id, diff_id=digest))
+            if alone or wanted is not None:
                 link = self.links[position - 1] if position else self.end
                 raise self._wrong(link, wanted or NOTHING, beneath or NOTHING)
+            complete = complete and search.knows(ident)
+        return complete
 
     def _wrong(self, link: Document, expected: str, actual: str) -> StoreError:
         return StoreError(

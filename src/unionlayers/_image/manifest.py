@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from functools import partial
 
 from attrs import evolve, frozen
 
 from unionlayers._foundation.limits import Limits, exceeded
+from unionlayers._image.attempts import Attempts
 from unionlayers._image.config import Config, check_digest, read_config
 from unionlayers._image.docker_archive import document_bytes
 from unionlayers._image.document import Document
@@ -32,6 +34,7 @@ __all__ = [
     "INDEXES",
     "MANIFESTS",
     "Claims",
+    "Configs",
     "blob_name",
     "described_bytes",
     "read_manifest",
@@ -55,6 +58,9 @@ _CONFIGS = (
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 )
+
+Configs = Attempts[tuple[bytes | None, Config | None]]
+"""Configurations as bytes and as read, by what descriptors promise of them."""
 
 
 @frozen(kw_only=True)
@@ -221,7 +227,7 @@ def read_manifest(
     manifest: Document,
     raw: bytes,
     claims: Claims,
-    configs: dict[str, tuple[bytes, Config]],
+    configs: Configs,
     *,
     verify: bool,
     limits: Limits,
@@ -234,7 +240,7 @@ def read_manifest(
         manifest: The manifest.
         raw: The bytes of it.
         claims: What its descriptor says.
-        configs: Those that were read before, by digest; they are added to.
+        configs: Those that were read before; they are added to.
         verify: Whether digests and sizes are compared.
         limits: Bounds.
 
@@ -254,12 +260,11 @@ def read_manifest(
         raise config_descriptor.wrong("a descriptor")
     kind = _kind_of(claims.kind, manifest, config_descriptor, layers)
     config_digest = config_descriptor.at("digest").digest()
-    raw_config, config = _config(
-        store,
-        config_descriptor,
-        configs if kind != "artifact" else None,
-        verify=verify,
-        limits=limits,
+    parsed = kind != "artifact"
+    promises = (config_descriptor.at(name).value for name in ("size", "data"))
+    raw_config, config = configs.get(
+        (config_digest, parsed, *map(str, promises)),
+        partial(_config, store, config_descriptor, parsed=parsed, verify=verify, limits=limits),
     )
     findings = [*oddities_of(manifest, config.document if config else None)]
     stated = manifest.at("mediaType").text()
@@ -268,7 +273,7 @@ def read_manifest(
             DocumentFinding(
                 "MEDIA_TYPE_MISMATCH",
                 -1,
-                f"the descriptor says {claims.media_type}, the manifest {stated}",
+                f"the descriptor says {claims.media_type}, the manifest {stated[:200]}",
                 "L15",
             )
         )
@@ -316,25 +321,13 @@ def read_manifest(
 
 
 def _config(
-    store: Store,
-    descriptor: Document,
-    known: dict[str, tuple[bytes, Config]] | None,
-    *,
-    verify: bool,
-    limits: Limits,
+    store: Store, descriptor: Document, *, parsed: bool, verify: bool, limits: Limits
 ) -> tuple[bytes | None, Config | None]:
-    """Give a config, as bytes and as read; of an artifact, which has no *known*, only as bytes."""
-    digest, size = descriptor.at("digest").digest(), descriptor.at("size").size()
-    found = None if known is None else known.get(digest)
-    if found is not None and size in (None, len(found[0])):
-        return found
+    """Give a config, as bytes and as read; that of an artifact is not *parsed*."""
     raw = described_bytes(store, descriptor, verify=verify, limits=limits)
-    if raw is None or known is None:
+    if raw is None or not parsed:
         return raw, None
-    config = read_config(raw, blob_name(digest))
-    if descriptor.at("data").value is None:
-        known[digest] = raw, config
-    return raw, config
+    return raw, read_config(raw, blob_name(descriptor.at("digest").digest()))
 
 
 NO_DIFF_IDS = DocumentFinding(

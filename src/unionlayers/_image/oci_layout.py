@@ -9,18 +9,21 @@ and one that cannot be read with its error, so that the others can be opened.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from attrs import evolve, frozen
 
 from unionlayers._foundation.digest import is_digest
 from unionlayers._foundation.limits import WHOLE, Limits, exceeded
-from unionlayers._image.config import Config
+from unionlayers._image.attempts import Attempts
 from unionlayers._image.docker_archive import dangling, document_bytes
 from unionlayers._image.document import Document, parse_document
+from unionlayers._image.image_names import known_names
 from unionlayers._image.manifest import (
     INDEXES,
     MANIFESTS,
     Claims,
+    Configs,
     blob_name,
     described_bytes,
     read_manifest,
@@ -28,7 +31,14 @@ from unionlayers._image.manifest import (
     refuse_schema_1,
 )
 from unionlayers._image.platform import platform_of, version_of
-from unionlayers._image.record import ImageRecord, LayerCount, links_to, oddities_of, repeats_of
+from unionlayers._image.record import (
+    DocumentFinding,
+    ImageRecord,
+    LayerCount,
+    links_to,
+    oddities_of,
+    repeats_of,
+)
 from unionlayers._image.store import Store
 from unionlayers.errors import (
     CorruptError,
@@ -48,11 +58,19 @@ _CONTAINERD_NAME = "io.containerd.image.name"
 
 
 @frozen
+class _Names:
+    """What a descriptor of index.json is called, with all that is in it; and what was too long."""
+
+    known: tuple[str, ...] = ()
+    findings: tuple[DocumentFinding, ...] = ()
+
+
+@frozen
 class _Found:
     """A descriptor on the way through the indexes, and what was wrong on it."""
 
     descriptor: Document
-    references: tuple[str, ...]
+    names: _Names
     indexes: tuple[str, ...]
     error: UnionLayersError | None = None
 
@@ -94,7 +112,7 @@ def read_index(
         LimitError: There are too many manifests.
     """
     known: dict[tuple[object, ...], ImageRecord] = {}
-    configs: dict[str, tuple[bytes, Config]] = {}
+    configs: Configs = Attempts()
     counted = LayerCount(limits, index.member)
     for found in _descriptors(store, index, verify=verify, limits=limits):
         if found.error is not None:
@@ -119,6 +137,7 @@ def read_index(
             platform=claims.platform or known[key].platform,
             os_version=claims.os_version or known[key].os_version,
             annotations=claims.annotations,
+            findings=(*found.names.findings, *known[key].findings),
         )
 
 
@@ -142,11 +161,12 @@ def _descriptors(
 ) -> Iterator[_Found]:
     """Give the descriptors that are no indexes, in the order of the documents."""
     refuse_other_kinds(index, "manifests")
-    pending: list[tuple[Document, tuple[str, ...], tuple[str, ...]]] = [(index, (), ())]
+    pending: list[tuple[Document, _Names, tuple[str, ...]]] = [(index, _Names(), ())]
+    read: Attempts[Document | None] = Attempts()
     count = 0
     while pending:
-        document, references, indexes = pending.pop()
-        inner: list[tuple[Document, tuple[str, ...], tuple[str, ...]]] = []
+        document, above, indexes = pending.pop()
+        inner: list[tuple[Document, _Names, tuple[str, ...]]] = []
         for descriptor in document.at("manifests").items("images", limits.images):
             count += 1
             if count > limits.images:
@@ -157,16 +177,20 @@ def _descriptors(
                     member=descriptor.member,
                     pointer=descriptor.pointer,
                 )
-            names = references
+            names = above
             try:
                 descriptor.object()
                 if not indexes:
-                    names = _references(descriptor)
+                    names = _names(descriptor)
                 digest = descriptor.at("digest").digest()
                 is_index = descriptor.at("mediaType").text() in INDEXES
                 nested = None
                 if is_index:
-                    nested = _nested(store, descriptor, indexes, verify=verify, limits=limits)
+                    _check_depth(descriptor, digest, indexes, limits)
+                    # Each tag may name the index of its platforms.
+                    key = (digest, _promises(descriptor))
+                    make = partial(_nested, store, descriptor, verify=verify, limits=limits)
+                    nested = read.get(key, make)
             except (CorruptError, UnsupportedError, LimitError) as error:
                 if isinstance(error, LimitError) and error.limit in WHOLE:
                     raise
@@ -179,17 +203,16 @@ def _descriptors(
         pending.extend(reversed(inner))
 
 
-def _nested(
-    store: Store, descriptor: Document, indexes: tuple[str, ...], *, verify: bool, limits: Limits
-) -> Document | None:
+def _check_depth(
+    descriptor: Document, digest: str, indexes: tuple[str, ...], limits: Limits
+) -> None:
     """
-    Read an index inside another; None where the layout lacks it.
+    Check that an index may stand inside of those that led to it.
 
     Raises:
-        DocumentError: It cannot be read, or contains itself.
+        DocumentError: It contains itself.
         LimitError: It is nested too deeply.
     """
-    digest = descriptor.at("digest").digest()
     if digest in indexes:
         raise DocumentError(
             "an index contains itself",
@@ -205,19 +228,28 @@ def _nested(
             member=descriptor.member,
             pointer=descriptor.pointer,
         )
+
+
+def _nested(store: Store, descriptor: Document, *, verify: bool, limits: Limits) -> Document | None:
+    """
+    Read an index inside another; None where the layout lacks it.
+
+    Raises:
+        DocumentError: It cannot be read.
+    """
     raw = described_bytes(store, descriptor, verify=verify, limits=limits)
     if raw is None:
         return None
-    nested = parse_document(raw, blob_name(digest))
+    nested = parse_document(raw, blob_name(descriptor.at("digest").digest()))
     refuse_other_kinds(nested, "manifests")
     nested.at("manifests").items("images", limits.images)
     return nested
 
 
-def _references(descriptor: Document) -> tuple[str, ...]:
+def _names(descriptor: Document) -> _Names:
     annotations = descriptor.at("annotations").texts()
     names = [annotations.get(_CONTAINERD_NAME), annotations.get(_REF_NAME)]
-    return tuple(dict.fromkeys(name for name in names if name))
+    return _Names(*known_names(dict.fromkeys(name for name in names if name), descriptor.member))
 
 
 def _claims(found: _Found) -> Claims:
@@ -240,7 +272,7 @@ def _claims(found: _Found) -> Claims:
         media_type=media_type,
         platform=platform_of(platform),
         os_version=version_of(platform),
-        references=found.references if named else (),
+        references=found.names.known if named else (),
         indexes=found.indexes,
         annotations=annotations,
     )
@@ -262,10 +294,11 @@ def _failed(found: _Found, error: UnionLayersError) -> ImageRecord:
     return ImageRecord(
         layout="oci",
         kind="index" if str(fields.get("mediaType")) in INDEXES else "image",
-        references=found.references,
+        references=found.names.known,
         digest=digest,
         indexes=found.indexes,
         error=error,
+        findings=found.names.findings,
     )
 
 
@@ -278,7 +311,7 @@ def _record(
     store: Store,
     found: _Found,
     claims: Claims,
-    configs: dict[str, tuple[bytes, Config]],
+    configs: Configs,
     *,
     verify: bool,
     limits: Limits,

@@ -19,16 +19,14 @@ from unionlayers._bytes.file import FileSource
 from unionlayers._bytes.odd_file import PUT_BACK, kind_named, require_readable
 from unionlayers._bytes.rooted import RootedFolder, is_absent
 from unionlayers._foundation.limits import WHOLE
+from unionlayers._image.attempts import FAULTS
 from unionlayers._image.record import ImageRecord
 from unionlayers.errors import (
-    CorruptError,
     LimitError,
-    SourceError,
     StoreError,
     UnionLayersError,
     UnknownFormatError,
     UnseekableSourceError,
-    UnsupportedError,
 )
 
 __all__ = [
@@ -43,8 +41,6 @@ __all__ = [
 ]
 
 _Made = TypeVar("_Made")
-
-_FAULTS = (CorruptError, UnsupportedError, LimitError, SourceError)
 
 
 def expects(root: RootedFolder, name: str, kind: int) -> bool:
@@ -137,7 +133,7 @@ def attempt(make: Callable[[], _Made]) -> tuple[_Made | None, UnionLayersError |
     """
     try:
         return make(), None
-    except _FAULTS as error:
+    except FAULTS as error:
         if isinstance(error, LimitError) and error.limit in WHOLE:
             raise
         return None, error
@@ -169,5 +165,5 @@ def told_of(what: str, layout: str, records: Iterable[ImageRecord]) -> Iterator[
         yield from records
     except LimitError:
         raise
-    except _FAULTS as error:
+    except FAULTS as error:
         yield ImageRecord(layout=layout, kind="index", hides=what, error=error)

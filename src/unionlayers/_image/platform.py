@@ -20,6 +20,8 @@ _ARCHITECTURES = {
     "armhf": "arm/v7", "armel": "arm/v6", "macos": "darwin",
 }  # fmt: skip
 _DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
+# Of one config, which thousands of manifests may share; nothing that runs is called longer.
+_LONGEST = 255
 _VERSION = re.compile(r"(?P<os>[^/()]+)\((?P<version>[^/()]+)\)(?P<rest>.*)\Z", re.DOTALL)
 
 
@@ -93,16 +95,19 @@ def platform_of(document: Document) -> str | None:
     """
     Give the platform that a descriptor's ``platform`` or a config states; None where it has none.
 
+    Raises:
+        DocumentError: A part of it is no text, or has more than 255 characters.
+
     Spec:
         OCI image-spec v1.1, image-index.md and config.md, "Properties".
     """
     if document.value is None:
         return None
-    system = document.at("os").text()
-    architecture = document.at("architecture").text()
+    system = _part(document, "os")
+    architecture = _part(document, "architecture")
     if not system or not architecture:
         return None
-    variant = document.at("variant").text()
+    variant = _part(document, "variant")
     parts = [system, architecture, variant] if variant else [system, architecture]
     if len(parts) == 2:
         parts[1:] = _ARCHITECTURES.get(architecture, architecture).split("/")
@@ -111,7 +116,15 @@ def platform_of(document: Document) -> str | None:
 
 def version_of(document: Document) -> str | None:
     """Give the ``os.version`` of a descriptor's platform or a config, as Windows images have it."""
-    return document.at("os.version").text() if document.value is not None else None
+    return _part(document, "os.version") if document.value is not None else None
+
+
+def _part(document: Document, name: str) -> str | None:
+    part = document.at(name)
+    text = part.text()
+    if text is not None and len(text) > _LONGEST:
+        raise part.wrong(f"a part of a platform, which has at most {_LONGEST} characters")
+    return text
 
 
 def platform_rank(wanted: str, found: str | None) -> int | None:

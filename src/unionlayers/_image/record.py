@@ -138,18 +138,35 @@ class LayerCount:
         self._bound = limits.archive_layers
         self._member = member
         self._count = 0
+        self._steps = 0
+
+    def step(self) -> None:
+        """
+        Count a step from a layer to the one beneath it; the next record that is added ends the way.
+
+        Of an image that cannot be read so the layers count that were looked at to find out.
+
+        Raises:
+            LimitError: As of `add`.
+        """
+        self._steps += 1
+        self._check(self._count + self._steps)
 
     def add(self, record: ImageRecord) -> ImageRecord:
         """
-        Give the record back, its layers counted.
+        Give the record back, its layers counted, or the steps where these are more.
 
         Raises:
             LimitError: All images so far have more layers than ``Limits.archive_layers``.
         """
-        self._count += len(record.layers)
-        if self._count > self._bound:
-            exceeded("archive_layers", self._bound, self._count, member=self._member)
+        self._count += max(len(record.layers), self._steps)
+        self._steps = 0
+        self._check(self._count)
         return record
+
+    def _check(self, count: int) -> None:
+        if count > self._bound:
+            exceeded("archive_layers", self._bound, count, member=self._member)
 
 
 def oddities_of(*documents: Document | None) -> tuple[DocumentFinding, ...]:
@@ -192,7 +209,7 @@ def repeats_of(store: Store, *names: str | None) -> tuple[DocumentFinding, ...]:
         DocumentFinding(
             "DUPLICATE_MEMBER",
             -1,
-            f"{first} stands more than once{others}; the last one counts",
+            f"{first[:200]} stands more than once{others}; the last one counts",
             "L12",
         ),
     )

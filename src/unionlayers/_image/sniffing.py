@@ -65,6 +65,8 @@ _V1_ID = re.compile(r"[0-9a-f]{64}\Z")
 _IMAGE_NAME = re.compile(r"(?:[a-z0-9][\w.-]*/)*[a-z0-9][\w.-]*:[\w.-]+\Z")
 # More folders than this at the top are those of a root filesystem, or worse.
 _FOLDERS = 1000
+# It stands before each name that a document has; no file system has a longer one.
+_LONGEST_FOLDER = 255
 
 
 @frozen
@@ -307,7 +309,7 @@ def _inner(store: Store, limits: Limits) -> Store:
     """
     top = store.top()
     folders = sorted(name for name, is_folder in islice(top.items(), _FOLDERS) if is_folder)
-    holding = [name for name in folders if _is_inner(store, name)]
+    holding = [name for name in folders if len(name) <= _LONGEST_FOLDER and _is_inner(store, name)]
     if len(holding) == 1 and len(folders) == 1 and _is_certain(store, holding[0], limits):
         return Subfolder(store, holding[0])
     if len(holding) > 1 and isinstance(store, FolderStore):

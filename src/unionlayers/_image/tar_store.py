@@ -18,7 +18,7 @@ from unionlayers._bytes.source import ByteSource
 from unionlayers._bytes.source_stream import SourceStream
 from unionlayers._bytes.window import WindowSource
 from unionlayers._foundation.limits import Limits, exceeded
-from unionlayers._foundation.names import clean_entry_name, decode
+from unionlayers._foundation.names import clean_entry_name, decode, encode
 from unionlayers._image.listing import Listed, Remnant
 from unionlayers._tar.content import SparseSource
 from unionlayers._tar.entry import TarEntry
@@ -29,6 +29,16 @@ from unionlayers.errors import TarError
 __all__ = ["TarStore"]
 
 _HOPS = 8
+# Of the text of a link that is not followed no more is told.
+_TOLD = 1000
+
+
+def _target(name: str, entry: TarEntry) -> str:
+    """Give the name that a link leads to."""
+    target = decode(entry.linkname)
+    if entry.typeflag == ord("2"):
+        target = posixpath.join(posixpath.dirname(name), target)
+    return decode(clean_entry_name(encode(target))[0])
 
 
 class TarStore:
@@ -58,6 +68,7 @@ class TarStore:
         self.members: dict[str, TarEntry] = {}
         self._repeated: set[str] = set()
         self._top: dict[str, bool] = {}
+        self._targets: dict[str, str] = {}
         reader = TarReader(stream, limits)
         try:
             for count, entry in enumerate(islice(reader, limits.members + 1)):
@@ -107,11 +118,11 @@ class TarStore:
                 return None, link
             if entry.typeflag not in b"12":
                 return name, link
-            target = decode(entry.linkname)
-            link = name, target
-            if entry.typeflag == ord("2"):
-                target = posixpath.join(posixpath.dirname(name), target)
-            name = decode(clean_entry_name(target.encode("utf-8", "surrogateescape"))[0])
+            # Many names may lead over one link, whose text can be as long as a header.
+            if name not in self._targets:
+                self._targets[name] = _target(name, entry)
+            link = name, decode(entry.linkname[:_TOLD])
+            name = self._targets[name]
         return None, link
 
     def find(self, name: str) -> ByteSource | None:

@@ -23,7 +23,7 @@ from unionlayers._layers.entry import shown_time_ns
 from unionlayers._layers.finding import Finding
 from unionlayers._layers.implied_directories import implied_directories
 from unionlayers._layers.lower_view import below
-from unionlayers._layers.profile import cases_between
+from unionlayers._layers.profile import cases_between, in_sequence
 from unionlayers._layers.union import Inode, Union
 from unionlayers.errors import CorruptError, LayerError, UnionLayersError
 
@@ -69,7 +69,12 @@ def compare(
     for path in unseen:
         comparison.found.setdefault(path, comparison.nodes_at(path))
     explained = [lenient(name) if name in refused else union for name, union in unions.items()]
-    attribution = Attribution(explained, cases_between(union.profile for union in unions.values()))
+    read = {union.profile: None for union in unions.values()}
+    # Those that no runtime unpacks layer by layer are read otherwise than their profile says.
+    read |= {
+        in_sequence(one.profile): None for one in unions.values() if any(one.refused_apart.values())
+    }
+    attribution = Attribution(explained, cases_between(read))
     names = tuple(showing)
     listed: list[Disagreement] = []
     for path in sorted(comparison.found, key=_order, reverse=True):

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from unionlayers._layers.changeset import Changeset
     from unionlayers._layers.union import Union
 
-__all__ = ["StackedFolders", "copied_from"]
+__all__ = ["StackedFolders", "containerd_stops_at", "copied_from"]
 
 _NOTHING, _OTHER, _LINK, _FAILS = -1, -2, -3, -4
 _KEPT = 100_000
 _LINKS = 255
 _PATH_MAX = 4096
+_APART = frozenset({"DEVICE_ZERO", "OPAQUE_AFTER_IMPLIED", "ROOT_OPAQUE"})
 
 
 def copied_from(union: Union, slot: int, row: int) -> tuple[int, int] | None:
@@ -51,19 +52,36 @@ def copied_from(union: Union, slot: int, row: int) -> tuple[int, int] | None:
         it: a bisection of the layers that have something at the path, for each that was not asked
         for.
     """
-    if union.copies is None:
-        union.copies = all(_applies(union, above) for above in range(union.top))
-        # What was found is kept, how is not: that would be as much again as a short stack holds.
-        union.stacked = None
-    if not union.copies:
+    if containerd_stops_at(union) is not None:
         return None
     found = _found(union, slot, row)
     return None if isinstance(found, int) else found
 
 
+def containerd_stops_at(union: Union) -> int | None:
+    """
+    Give the lowest layer of those that the profile takes which containerd cannot apply.
+
+    Raises:
+        UnionLayersError: A layer cannot be read or applied.
+
+    Cost:
+        The first call indexes all layers and looks up all directories that they imply.
+    """
+    if union.stops_at is None:
+        stops = (slot for slot in range(union.top) if not _applies(union, slot))
+        union.stops_at = next(stops, union.top)
+        # What was found is kept, how is not: that would be as much again as a short stack holds.
+        union.stacked = None
+    return union.stops_at if union.stops_at < union.top else None
+
+
 def _applies(union: Union, slot: int) -> bool:
     """Tell whether containerd can apply a layer that this profile takes."""
     changeset = union.changeset(slot)
+    if slot == 0 and (changeset.links_whiteouts or _is_read_apart(changeset)):
+        # It applies the lowest layer as to a folder, and makes no devices of whiteouts.
+        return False
     late = (
         oddity.row
         for oddity in changeset.index.oddities
@@ -72,6 +90,11 @@ def _applies(union: Union, slot: int) -> bool:
     return not changeset.passes_over and all(
         _found(union, slot, row) != _FAILS for row in (*changeset.implied(), *late)
     )
+
+
+def _is_read_apart(changeset: Changeset) -> bool:
+    """Tell whether the tree of a layer is not the one that comes of applying it to a folder."""
+    return any(finding.code in _APART for finding in changeset.findings)
 
 
 def _found(union: Union, slot: int, row: int) -> tuple[int, int] | int:

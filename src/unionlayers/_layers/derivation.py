@@ -3,7 +3,7 @@ From the record of a layer to its changeset, in a stack under one profile.
 
 A layer without exceptions is taken as it stands, one with exceptions replayed.  Where what it shows
 depends on those beneath, they are asked: under a profile that follows their symbolic links, and in
-a layer that no runtime applies which unpacks each layer alone.
+a layer of which, or of one above it, no runtime takes the image which unpacks each layer alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from unionlayers._layers.changeset import Changeset, PlainChangeset
 from unionlayers._layers.derived import DerivedChangeset
 from unionlayers._layers.lower_view import LowerView
 from unionlayers._layers.profile import Profile, in_sequence
+from unionlayers._layers.refusal import check_containerd, is_refused_apart
 from unionlayers._layers.replay import replay
 from unionlayers._layers.windows_files import windows_files
 from unionlayers._tar.index import LayerIndex
@@ -44,25 +45,47 @@ def derived_from(union: Union, slot: int, index: LayerIndex) -> Changeset:
     Cost:
         O(rows) and the links on the way, at most twice; where those beneath are asked, a look-up in
         them for each directory that the layer implies.  In a tall stack they are all indexed then.
+        Under a profile that may fall back, the layers above are indexed: see `is_refused_apart`.
     """
     profile = union.profile
-    settled = all(oddity.code == "after-children" for oddity in index.oddities)
-    if settled and profile.windows == "raw":
-        plain = PlainChangeset(index, profile)
-        if not _meets_beneath(union, slot, plain):
-            return plain
-    is_last = slot == 0 or profile.symlinked_parent == "follow"
-    binds = profile.hardlink_to_lower == "bind"
+    made: PlainChangeset | DerivedChangeset | None = _plain(union, slot, index)
     try:
-        made = _replayed(union, slot, index, profile)
+        made = made or _replayed(union, slot, index, profile)
     except LayerError:
-        if is_last or not binds:
+        if slot == 0 or not _may_fall_back(profile):
             raise
-    else:
-        reaches_down = bool(made.downlinks) and (binds or union.warn)
-        if is_last or not (reaches_down or (made.passed_over and binds)):
-            return made
-    return _replayed(union, slot, index, in_sequence(profile))
+    if made is None or _is_in_sequence(union, slot, made):
+        union.refused_apart[slot] = True
+        return _replayed(union, slot, index, in_sequence(profile))
+    check_containerd(union, slot, made)
+    return made
+
+
+def _may_fall_back(profile: Profile) -> bool:
+    return profile.symlinked_parent == "replace" and profile.hardlink_to_lower == "bind"
+
+
+def _is_in_sequence(union: Union, slot: int, made: PlainChangeset | DerivedChangeset) -> bool:
+    """Tell whether the layer is read onto those beneath, as no runtime unpacks each alone."""
+    profile = union.profile
+    if slot and made.downlinks and profile.symlinked_parent == "replace":
+        return union.warn or profile.hardlink_to_lower == "bind"
+    # All that is read otherwise are directories that the layer does not have when it needs them.
+    missed = made.missed if isinstance(made, DerivedChangeset) else _implied(made)
+    if slot == 0 and not made.index.marks:
+        return False
+    return _may_fall_back(profile) and bool(missed) and is_refused_apart(union, slot, made)
+
+
+def _plain(union: Union, slot: int, index: LayerIndex) -> PlainChangeset | None:
+    """Give the changeset of a layer that is taken as it stands, None where it is replayed."""
+    profile = union.profile
+    settled = all(oddity.code == "after-children" for oddity in index.oddities)
+    if not settled or profile.windows != "raw":
+        return None
+    plain = PlainChangeset(index, profile)
+    asks = slot > 0 and _asks_beneath(profile)
+    return None if asks and _replaces(union, slot, plain) else plain
 
 
 def _replayed(union: Union, slot: int, index: LayerIndex, profile: Profile) -> DerivedChangeset:
@@ -79,13 +102,10 @@ def _replayed(union: Union, slot: int, index: LayerIndex, profile: Profile) -> D
     )
 
 
-def _meets_beneath(union: Union, slot: int, plain: PlainChangeset) -> bool:
+def _replaces(union: Union, slot: int, plain: PlainChangeset) -> bool:
     """Tell whether a directory that the layer implies is something else in those beneath."""
-    if slot == 0 or not _asks_beneath(union.profile):
-        return False
     lower = LowerView(union, slot)
-    # What has an entry after its children was implied when the first of them came.
-    rows = (*plain.implied(), *(oddity.row for oddity in plain.index.oddities))
+    rows = _implied(plain)
     if rows:
         _derive_beneath(union, slot)
     for row in rows:
@@ -93,6 +113,11 @@ def _meets_beneath(union: Union, slot: int, plain: PlainChangeset) -> bool:
         if below is not None and not stat.S_ISDIR(union.form(below)):
             return True
     return False
+
+
+def _implied(plain: PlainChangeset) -> tuple[int, ...]:
+    # What has an entry after its children was implied when the first of them came.
+    return (*plain.implied(), *(oddity.row for oddity in plain.index.oddities))
 
 
 def _asks_beneath(profile: Profile) -> bool:

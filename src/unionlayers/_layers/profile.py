@@ -44,13 +44,16 @@ class Profile:
             hides, or below a file of it.
         vanished_directory: A8, B3, F3: a directory with an entry of its own that a later entry of
             the layer takes away, or to which its path leads no more.
+        whiteout_parents: A3, B4: directories that whiteouts alone imply, and no layer beneath has.
         aufs_metadata: A14: names at the root that begin with ``.wh..wh.``.
         opaque_after_implied: B3: an opaque whiteout after entries below implied directories.
         root_opaque: B5: an opaque whiteout at the root.
         implied_over_file: C5: an implied directory over a file of a lower layer.
         symlinked_parent: D1, A16, B8: a parent that is a symbolic link in a lower layer.
-            It is followed in any case in a layer that no runtime applies which replaces it (E3,
-            A7, A8, F3), unless ``hardlink_to_lower`` is ``"error"``.
+            It is followed in any case in an image that no runtime takes which replaces it (E3,
+            A6 to A8, F3), unless ``hardlink_to_lower`` is ``"error"``.
+        link_through_nothing: D4: a parent that is a symbolic link through what is no directory, and
+            out of it again.
         hardlink_to_lower: E3, E5: a hard link whose target only lower layers have.
         hardlink_to_whiteout: E3: a hard link to a name that its own layer hides.
         hardlink_meta: E7: owner, mode, time and xattrs in the header of a hard link.
@@ -79,11 +82,13 @@ class Profile:
     whiteout_below_file: Literal["drop", "error"] = _switch("drop", "error", cases="F4")
     opaque_below_nothing: Literal["drop", "error"] = _switch("drop", "error", cases="A9 F4")
     vanished_directory: Literal["forget", "error"] = _switch("forget", "error", cases="A8 B3 F3")
+    whiteout_parents: Literal["create", "drop"] = _switch("create", "drop", cases="A3 B4")
     aufs_metadata: Literal["hide", "show"] = _switch("hide", "show", cases="A14")
     opaque_after_implied: Literal["keep", "wipe"] = _switch("keep", "wipe", cases="B3")
     root_opaque: Literal["honour", "ignore"] = _switch("honour", "ignore", cases="B5")
     implied_over_file: Literal["replace", "error"] = _switch("replace", "error", cases="C5")
     symlinked_parent: Literal["replace", "follow"] = _switch("replace", "follow", cases="D1 A16 B8")
+    link_through_nothing: Literal["pass", "error"] = _switch("pass", "error", cases="D4")
     hardlink_to_lower: Literal["bind", "error"] = _switch("bind", "error", cases="E3 E5")
     hardlink_to_whiteout: Literal["error", "whiteout"] = _switch("error", "whiteout", cases="E3")
     hardlink_meta: Literal["apply", "keep"] = _switch("apply", "keep", cases="E7")
@@ -131,6 +136,7 @@ PROFILES: dict[str, Profile] = {
         opaque_after_implied="wipe",
         implied_over_file="error",
         symlinked_parent="follow",
+        link_through_nothing="error",
         repeated_dir_xattrs="keep",
         lower_dir_xattrs="keep",
         chardev_0_0="device",
@@ -157,18 +163,19 @@ def profile_named(profile: Profile | str) -> Profile:
 
 def in_sequence(profile: Profile) -> Profile:
     """
-    Give the profile under which a layer is read that cannot be unpacked alone.
+    Give the profile under which an image is read of which no runtime unpacks each layer alone.
 
-    It has hard links to the layers beneath (case E3), directories that vanish (F3) or whiteouts
-    after what they name (A7, A8).  Runtimes that unpack each layer alone refuse it, so that those
-    count which apply it onto the layers beneath: in all of the layer, else its tree were one that
-    no runtime shows.
+    Where it has hard links to the layers beneath (case E3), whiteouts after what they name (A7,
+    A8) or directories that vanish (F3), those count which apply layers onto each other, in all of
+    the image: else its tree were one that no runtime shows.  The switches are those in which
+    these are alike, and else as umoci is, which takes the most.
     """
     return evolve(
         profile,
         symlinked_parent="follow",
         implied_over_file="error",
         hardlink_to_whiteout="error",
+        whiteout_parents="drop",
     )
 
 

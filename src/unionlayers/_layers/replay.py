@@ -32,8 +32,21 @@ __all__ = ["replay"]
 _PREFIX = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."
-# Found where a runtime that unpacks each layer alone refuses it, by what its entries do themselves.
-_PASSED_OVER = frozenset({"DIRECTORY_VANISHED", "WHITEOUT_AFTER_ENTRY"})
+# What those refuse that unpack each layer alone.
+_PASSED_OVER = frozenset(
+    {
+        "DIRECTORY_VANISHED",
+        "WHITEOUT_AFTER_ENTRY",
+        "WHITEOUT_AFTER_WHITEOUT",
+        "WHITEOUT_THEN_IMPLIED",
+    }
+)
+# What Docker and Podman refuse and containerd does not, by the code of its finding.
+_CONTAINERDS = {
+    "DUPLICATE": "two entries for one path",
+    "LINK_THROUGH_NOTHING": "a way through what is no directory",
+    "LINK_TO_NOTHING": "a way through a link to what is no directory",
+}
 _REFUSED = {
     "contiguous": ("a contiguous file, read as a regular one", "I4"),
     "old-sparse": ("a sparse file in the old GNU form, read as a regular one", "J4"),
@@ -73,6 +86,10 @@ def replay(
     )
     entries = sorted((index.ordinal[row], row, path) for row, path in index.paths())
     player.vanished.last = {decode(path): ordinal for ordinal, _, path in entries}
+    again = {path for _, row, path in entries if "duplicate" in player.odd.get(row, ())}
+    for ordinal, _, path in entries if again else ():
+        if path in again:
+            player.first.setdefault(path, ordinal)
     for ordinal, row, path in entries:
         player.ordinal = ordinal
         player.take(row, path)
@@ -97,6 +114,8 @@ class _Player:
     windows: WindowsFiles | None
     way: Wayfinder = field(init=False)
     ordinal: int = 0
+    # Of each path that has something in its place: the first entry, which may be that one.
+    first: dict[bytes, int] = field(factory=dict)
     findings: list[Finding] = field(factory=list)
     tree: DerivedChangeset = field(init=False)
     odd: dict[int, set[str]] = field(init=False)
@@ -181,7 +200,7 @@ class _Player:
                 place.whiteouts.add(name)
                 self.devices.add((place.number, name))
                 return
-        if "duplicate" in codes:
+        if self.first.get(raw, self.ordinal) < self.ordinal:
             if self.profile.duplicates == "error":
                 self.refuse("DUPLICATE", path, "two entries for one path", "F1")
             else:
@@ -288,6 +307,8 @@ class _Player:
         if depth is not None:
             code = "WHITEOUT_BELOW_WHITEOUT"
             message = "a whiteout below a directory that the same layer hides"
+            if is_opaque and depth:
+                self.tree.passed_over = True
             if is_opaque and depth and self.profile.opaque_below_nothing == "error":
                 self.refuse(code, path, message, "A9")
             else:
@@ -359,6 +380,11 @@ class _Player:
                 "runtimes that apply layers in sequence lose them",
                 "B3",
             )
+            if self.profile.whiteout_parents == "drop":
+                for inside, name in self.tree.implied_below(place):
+                    inner = self.tree.place(inside.children[name])
+                    if inner is not None and self.tree.only_marks(inner):
+                        self.tree.remove(inside, name)
             if self.profile.opaque_after_implied == "wipe":
                 for inside, name in self.tree.implied_below(place):
                     inner = self.tree.place(inside.children[name])
@@ -386,6 +412,8 @@ class _Player:
         """Record a finding."""
         if code in _PASSED_OVER:
             self.tree.passed_over = True
+        elif code in _CONTAINERDS:
+            self.tree.is_containerds(path, self.ordinal, _CONTAINERDS[code], case)
         self.findings.append(Finding(code, 0, self.ordinal, "/" + path, message, case))
 
     def refuse(

@@ -64,10 +64,17 @@ class Union:
         profile: How the stack is read where runtimes differ.
         on_invalid: ``"error"`` or ``"warn"``.
         limits: Bounds on links.
+        judged: Whether a layer may be refused, or read otherwise, for what another layer is.
     """
 
     def __init__(
-        self, slots: Sequence[Slot], profile: Profile, *, on_invalid: str, limits: Limits
+        self,
+        slots: Sequence[Slot],
+        profile: Profile,
+        *,
+        on_invalid: str,
+        limits: Limits,
+        judged: bool = True,
     ) -> None:
         self.slots = tuple(slots)
         self.top = len(self.slots)
@@ -75,6 +82,7 @@ class Union:
         self.warn = on_invalid == "warn"
         self.on_invalid = on_invalid
         self.limits = limits
+        self.judged = judged
         self.renew()
         renew_in_children(self)
         self._changesets: list[Changeset | None] = [None] * self.top
@@ -88,7 +96,10 @@ class Union:
         # See `copied_metadata`.
         self.stacked: StackedFolders | None = None
         self.copied: dict[Inode, tuple[int, int] | int] = {}
-        self.copies: bool | None = None
+        self.stops_at: int | None = None
+        # See `refusal`.
+        self.refused_apart: dict[int, bool] = {}
+        self.apart: Union | None = None  # The same layers, each by itself.
         self._beneath: dict[int, Directory] = {}
         # The layers with downward hard links that are known, base first, and by slot.
         self._linked: list[int] = []

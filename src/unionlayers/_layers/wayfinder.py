@@ -73,23 +73,30 @@ class Wayfinder:
         """
         tree = self.tree
         pending = parent.split("/")[::-1] if parent else []
+        # How much is pending when the text of a link is done with, innermost last.
+        ends: list[int] = []
         place = tree.root
         links = 0
         # Of each directory on the way: whether the layer hides what is beneath it.
         covered = [tree.root.opaque]
-        while pending:
+        while pending or ends:
+            if ends and len(pending) == ends[-1]:
+                ends.pop()
+                if make and not quiet and self._is_nothing(place, covered=covered[-1]):
+                    self.find(
+                        "LINK_TO_NOTHING",
+                        path,
+                        "a link on the way leads to what is no directory, which is made: Docker "
+                        "and Podman refuse it",
+                        "D4",
+                    )
+                continue
             name = pending.pop()
             if name in ("", "."):
                 continue
             if name == "..":
-                if place.number < 0 and not quiet:
-                    self.find(
-                        "LINK_THROUGH_NOTHING",
-                        path,
-                        "a link on the way leads through what is no directory, and out of it "
-                        "again: Docker and Podman refuse it",
-                        "D4",
-                    )
+                if not quiet and self._is_nothing(place, covered=covered[-1]):
+                    self._through_nothing(path, mark=mark)
                 if place.parent is not None:
                     place = place.parent
                     covered.pop()
@@ -126,12 +133,42 @@ class Wayfinder:
                 del covered[1:]
             parts = text.split("/")
             tree.spend(len(parts))
+            ends.append(len(pending))
             pending.extend(reversed(parts))
             if len(pending) > self.limits.depth:
                 exceeded("depth", self.limits.depth, len(pending))
         if not self._passes(place, path, make=make, mark=mark, covered=covered[-1]):
             return None
+        drops = mark and make and self.profile.whiteout_parents == "drop"
+        if drops and self._is_nothing(place, covered=covered[-1]):
+            self.find(
+                "WHITEOUT_BELOW_NOTHING",
+                path,
+                "a whiteout in no directory: umoci makes none for it",
+                "B4" if path.rpartition("/")[2] == ".wh..wh..opq" else "A3",
+            )
+            return None
         return self._made(place) if make else place
+
+    def _is_nothing(self, place: Place, *, covered: bool) -> bool:
+        """Tell whether no directory is at a place, in the layer or where it applies in others."""
+        if place.number >= 0:
+            return False
+        if self.beneath is None or self.profile.symlinked_parent != "follow" or covered:
+            return True
+        node = self._lower(self.beneath, place)
+        return node is None or node.directory is None
+
+    def _through_nothing(self, path: str, *, mark: bool) -> None:
+        message = (
+            "a link on the way leads through what is no directory, and out of it again: Docker "
+            "and Podman refuse it"
+        )
+        # A whiteout goes where no directory is made for it on vfs, and hides nothing there.
+        if self.profile.link_through_nothing == "error" and not mark:
+            self.refuse("LINK_THROUGH_NOTHING", path, message, "D4")
+        else:
+            self.find("LINK_THROUGH_NOTHING", path, message, "D4")
 
     def _passes(
         self,
@@ -162,6 +199,8 @@ class Wayfinder:
             else:
                 self.find("WHITEOUT_THEN_IMPLIED", path, message, "A6")
         if covered or self.beneath is None or self.profile.implied_over_file != "error":
+            return True
+        if mark and self.profile.whiteout_parents == "drop":
             return True
         lower = self._lower(self.beneath, place)
         form = stat.S_IFDIR if lower is None else self.beneath.form(lower)[0]
@@ -252,6 +291,7 @@ class Wayfinder:
         refused = self.profile.whiteout_below_file == "error"
         if deep and path.rpartition("/")[2] == ".wh..wh..opq":
             refused = refused or self.profile.opaque_below_nothing == "error"
+            self.tree.passed_over = True
         self.tree.passes_over = True
         if refused:
             self.refuse("WHITEOUT_BELOW_FILE", path, message, "F4")

@@ -40,7 +40,10 @@ class Staging(fs.base.FS):
     def __init__(self, build: Build, threads: int = 1) -> None:
         super().__init__()
         self.asked = 0
-        self._memory = fs.open_fs("mem://")
+        # `open_fs` would read the entry points of all that is installed, each time.
+        from fs.memoryfs import MemoryFS
+
+        self._memory = MemoryFS()
         self._build = build
         self._threads = threads
         self._before: State = {}

@@ -136,7 +136,13 @@ class GoTar:
 def go(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoTar]:
     if shutil.which("go") is None:
         pytest.skip("Go is not installed (Debian: apt-get install golang-go)")
-    folder = tmp_path_factory.mktemp("go")
+    import fcntl
+
+    folder = tmp_path_factory.getbasetemp() / "go"
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # One worker builds for all, which takes longer than the tests: their folders lie in one.
+        folder = folder.parent.parent / "go"
+    folder.mkdir(exist_ok=True)
     program = folder / "tarjson"
     environment = {
         **os.environ,
@@ -147,11 +153,14 @@ def go(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoTar]:
         "GOPATH": str(folder / "path"),
         "CGO_ENABLED": "0",
     }
-    subprocess.run(
-        ["go", "build", "-o", program, Path(__file__).with_name("tarjson.go")],
-        check=True,
-        env=environment,
-    )
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            subprocess.run(
+                ["go", "build", "-o", program, Path(__file__).with_name("tarjson.go")],
+                check=True,
+                env=environment,
+            )
     running = GoTar(program)
     yield running
     running.close()

@@ -79,11 +79,11 @@ def varied_image() -> bytes:
     )
 
 
-def _is_ours(frame: Any) -> bool:
-    if not frame.f_code.co_filename.startswith(HOME):
+def _is_ours(frame: Any, within: str, outermost: Any) -> bool:
+    if not frame.f_code.co_filename.startswith(within):
         return False
     # What raises in a finalizer, or in what one calls, reaches nobody, in whatever library.
-    while frame is not None:
+    while frame is not None and frame is not outermost:
         if frame.f_code.co_name in ("__del__", "_forget") or _is_collected(frame):
             return False
         frame = frame.f_back
@@ -121,14 +121,15 @@ def _sheltered(code: CodeType) -> frozenset[int]:
 
 
 @contextmanager
-def _traced(seen: Callable[[Line], None]) -> Iterator[None]:
+def _traced(seen: Callable[[Line], None], outermost: Any, within: str = HOME) -> Iterator[None]:
+    # What is not looked at costs next to nothing: other files, and the frames of the test.
     def local(frame: Any, event: str, _argument: Any) -> Any:
         if event == "line" and frame.f_lasti not in _sheltered(frame.f_code):
             seen((frame.f_code.co_filename, frame.f_lineno))
         return local
 
     def called(frame: Any, _event: str, _argument: Any) -> Any:
-        return local if _is_ours(frame) else None
+        return local if _is_ours(frame, within, outermost) else None
 
     before = sys.gettrace()
     sys.settrace(called)
@@ -145,7 +146,7 @@ def lines_of(work: Callable[[], object]) -> Counter[Line]:
     def seen(line: Line) -> None:
         counts[line] += 1
 
-    with _traced(seen):
+    with _traced(seen, sys._getframe()):
         work()
     return counts
 
@@ -162,7 +163,7 @@ def interrupted(work: Callable[[], object], line: Line, occurrence: int) -> bool
                 raise KeyboardInterrupt
 
     try:
-        with _traced(seen):
+        with _traced(seen, sys._getframe(), line[0]):
             work()
     except KeyboardInterrupt:
         return True

@@ -29,7 +29,17 @@ from unionlayers.testing import (
     whiteout,
 )
 
-__all__ = ["Stack", "above", "applicable", "layers", "mark_of", "opened", "paths", "stacks"]
+__all__ = [
+    "Stack",
+    "above",
+    "apart",
+    "applicable",
+    "layers",
+    "mark_of",
+    "opened",
+    "paths",
+    "stacks",
+]
 
 Stack = Sequence[Sequence[Entry]]
 
@@ -119,8 +129,8 @@ def applicable(brought: Sequence[Entry], by: str, below: set[bytes]) -> list[Ent
     Leave out of a layer what every runtime refuses (F3, F4, E9, E10), and what this one does.
 
     On overlayfs those are hard links to lower layers (E3), entries and whiteouts below what the
-    layer hides (A6, A9); for ``"apart"`` hard links to lower layers alone.  *below* has what
-    layers beneath brought, and gets what this one brings.
+    layer hides (A6, A9).  *below* has what is no directory of what layers beneath brought, and gets
+    that of this one.
     """
     own: dict[bytes, bool] = {}
     kept: list[Entry] = []
@@ -141,7 +151,7 @@ def applicable(brought: Sequence[Entry], by: str, below: set[bytes]) -> list[Ent
             target = entry.linkname
             if target == path or not all(own.get(parent, True) for parent in above(target)):
                 continue
-            if own.get(target, by in ("overlay", "apart") or target not in below):
+            if own.get(target, by == "overlay" or target not in below):
                 continue
         for parent in above(path):
             own.setdefault(parent, True)
@@ -168,3 +178,29 @@ def applicable(brought: Sequence[Entry], by: str, below: set[bytes]) -> list[Ent
         return all(own.get(parent, True) for parent in place)
 
     return [entry for entry in kept if stands(entry)]
+
+
+def apart(stack: Sequence[Sequence[Entry]], crossing: bool) -> list[list[Entry]]:
+    """
+    Leave out of a stack what has its layers read in sequence: what overlayfs refuses.
+
+    containerd alone takes two entries for one path (F1), and not all entries below what is no
+    directory in lower layers (C5, D1): *crossing* says which of the two stay.
+    """
+    below: set[bytes] = set()
+    kept: list[list[Entry]] = []
+    for layer in stack:
+        brought: list[Entry] = []
+        seen: set[bytes] = set()
+        for entry in applicable(layer, "overlay", set()):
+            path = (mark_of(entry) or entry.path).rstrip(b"/")
+            inside = [*above(path), *([path] if (mark_of(entry) or b"").endswith(b"/") else [])]
+            if (path in seen) if crossing else bool(below & set(inside)):
+                continue
+            seen.add(path)
+            brought.append(entry)
+        for entry in brought:
+            if entry.typeflag != b"5":
+                below.add(mark_of(entry) or entry.path)
+        kept.append(brought)
+    return kept

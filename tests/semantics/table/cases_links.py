@@ -586,6 +586,8 @@ ROWS = [
             ]
         ],
         "e/ e/f=1 l->m/../e m=1 x/ x/e/ x/e/f=2 x/y/",
+        sequential=REFUSED,
+        warned="e/ e/f=1 l->m/../e m=1 x/ x/e/ x/e/f=2 x/y/",
         finding="LINK_THROUGH_NOTHING",
         found="D4",
     ),
@@ -598,9 +600,10 @@ ROWS = [
         ],
         "e/ e/f=1 l->m/../e m=1 x/ x/e/ x/e/f=2 x/y/",
         overlay=REFUSED,
+        sequential=REFUSED,
         warned="e/ e/f=1 l->m/../e m=1 x/ x/e/ x/e/f=2 x/y/",
         finding="HARDLINK_TO_LOWER HARDLINK_THROUGH_LOWER",
-        found="E3",
+        found="E3 D4",
     ),
     Row(
         "F4",

@@ -209,6 +209,8 @@ ROWS = [
         "a link of the layer leads through what is nowhere, and out of it",
         [[d("d", uid=3)], [ln("l", "a/../d"), f("l/f", "1")]],
         "d/ d/f=1 l->a/../d",
+        sequential=REFUSED,
+        warned="d/ d/f=1 l->a/../d",
         finding="LINK_THROUGH_NOTHING",
         facts={"/d": {"uid": 3}},
     ),
@@ -217,6 +219,8 @@ ROWS = [
         "a link of the layer leads through two names that are nowhere",
         [[d("d")], [ln("l", "x/y/../../d/e"), f("l/f", "1")]],
         "d/ d/e/ d/e/f=1 l->x/y/../../d/e",
+        sequential=REFUSED,
+        warned="d/ d/e/ d/e/f=1 l->x/y/../../d/e",
         finding="LINK_THROUGH_NOTHING",
     ),
     Row(
@@ -224,6 +228,8 @@ ROWS = [
         "a link of the layer leads through a lower file",
         [[f("a", "x"), d("d")], [ln("l", "a/../d"), f("l/f", "1")]],
         "a=x d/ d/f=1 l->a/../d",
+        sequential=REFUSED,
+        warned="a=x d/ d/f=1 l->a/../d",
         finding="LINK_THROUGH_NOTHING",
     ),
     Row(
@@ -231,6 +237,8 @@ ROWS = [
         "a link of the layer leads through a file of the layer",
         [[f("a", "x"), d("d"), ln("l", "a/../d"), f("l/f", "1")]],
         "a=x d/ d/f=1 l->a/../d",
+        sequential=REFUSED,
+        warned="a=x d/ d/f=1 l->a/../d",
         finding="LINK_THROUGH_NOTHING",
     ),
     Row(
@@ -246,6 +254,8 @@ ROWS = [
         "a link of the layer leads through what the layer hides",
         [[d("a"), d("d")], [wh("a"), ln("l", "a/../d"), f("l/f", "1")]],
         "d/ d/f=1 l->a/../d",
+        sequential=REFUSED,
+        warned="d/ d/f=1 l->a/../d",
         finding="LINK_THROUGH_NOTHING",
     ),
     Row(
@@ -272,8 +282,10 @@ ROWS = [
         "a lower link that leads through what is nowhere",
         [[d("d", uid=3), ln("l", "a/../d")], [f("l/f", "1")]],
         "d/ l/ l/f=1",
-        sequential="d/ d/f=1 l->a/../d",
+        sequential=REFUSED,
+        warned="d/ d/f=1 l->a/../d",
         finding="PARENT_SYMLINK_REPLACED PARENT_SYMLINK_FOLLOWED",
+        found="D4",
         overlay_facts={"/l": {"uid": 3}},
     ),
     Row(

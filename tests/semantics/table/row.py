@@ -41,9 +41,9 @@ class Row:
         error: What is raised where the answer is `REFUSED`.
         warned: The tree under ``on_invalid="warn"`` where the answer is `REFUSED`; None where it
             is refused even so.
-        warned_sequential: The same under that profile, where it is another one.
+        warned_overlay: The same under that profile, where it is another one; likewise the next.
         finding: Code of the finding that the row must yield; of two, one under each profile.
-        found: Case of the findings, where that is another than the row's.
+        found: Cases of the findings, where they are others than the row's.
         facts: Path to what the ``stat``, ``xattr`` and ``layer`` namespaces say of it.
         overlay_facts: The same under that profile, over `facts`; likewise the next.
         options: Further arguments of `open_image`.
@@ -58,6 +58,7 @@ class Row:
     sequential: str | None = field(default=None, kw_only=True)
     error: type[Exception] = field(default=LayerError, kw_only=True)
     warned: str | None = field(default=None, kw_only=True)
+    warned_overlay: str | None = field(default=None, kw_only=True)
     warned_sequential: str | None = field(default=None, kw_only=True)
     finding: str | None = field(default=None, kw_only=True)
     found: str | None = field(default=None, kw_only=True)
@@ -73,7 +74,7 @@ class Row:
 
     def forgiven(self, profile: str) -> str | None:
         """Give the tree under a profile that refuses the row, with ``on_invalid="warn"``."""
-        own = self.warned_sequential if profile == "sequential" else None
+        own = {"overlay": self.warned_overlay, "sequential": self.warned_sequential}.get(profile)
         return self.warned if own is None else own
 
     def told(self, profile: str) -> Facts:
@@ -84,7 +85,7 @@ class Row:
     @property
     def cases(self) -> set[str]:
         """The cases by which findings of the row go."""
-        return {self.case, self.found or self.case}
+        return {self.case, *(self.found or "").split()}
 
     @property
     def differs(self) -> bool:

@@ -9,6 +9,7 @@ import cases_links
 import cases_metadata
 import cases_names
 import cases_opaque
+import cases_stacks
 import cases_streams
 import cases_tar
 import cases_types
@@ -26,6 +27,7 @@ ROWS: list[Row] = [
     *cases_metadata.ROWS,
     *cases_entries.ROWS,
     *cases_tar.ROWS,
+    *cases_stacks.ROWS,
     *cases_streams.ROWS,
     *cases_documents.ROWS,
     *cases_indexes.ROWS,

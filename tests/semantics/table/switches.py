@@ -34,6 +34,10 @@ SWITCHES = {
         "forget": "the directory is gone",
         "error": "the layer is refused: its times cannot be set",
     },
+    "whiteout_parents": {
+        "create": "they are there, and empty",
+        "drop": "the whiteout hides nothing, and they are not there",
+    },
     "aufs_metadata": {
         "hide": "hidden, and a source of hard links",
         "show": "whiteouts and names like any other",
@@ -52,8 +56,12 @@ SWITCHES = {
     },
     "symlinked_parent": {
         "replace": "a directory takes the place of the link, which is lost; it is followed in "
-        "a layer that cannot be unpacked alone",
+        "an image whose layers cannot each be unpacked alone",
         "follow": "entries, whiteouts and opaque whiteouts act where the link leads",
+    },
+    "link_through_nothing": {
+        "pass": "it leads where its text does",
+        "error": "the layer is refused",
     },
     "hardlink_to_lower": {
         "bind": "it shares the inode of the lower file",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import tempfile
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -321,9 +322,13 @@ class TestPacked:
             Resumption.unpacked(packed, 1 << 21)
 
 
-class TestWithout:
-    PLAIN = sample(36 << 20)
+@cache
+def large() -> bytes:
+    """Give more than a window, made when a test asks and not in each process that collects."""
+    return sample(36 << 20)
 
+
+class TestWithout:
     def test_a_frame_with_a_large_window_goes_through_a_file(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -335,13 +340,13 @@ class TestWithout:
             return made[-1]
 
         monkeypatch.setattr(tempfile, "TemporaryFile", counting)
-        blob = compressed(self.PLAIN, 1, (2 * LARGEST_WINDOW).bit_length() - 1)
+        blob = compressed(large(), 1, (2 * LARGEST_WINDOW).bit_length() - 1)
         source = open_random(
-            MemorySource(blob), "zstd", size=len(self.PLAIN), pages=PageCache(), limits=LIMITS
+            MemorySource(blob), "zstd", size=len(large()), pages=PageCache(), limits=LIMITS
         )
         assert isinstance(source, RandomSource)
         for offset in (30 << 20, 5 << 20, 20 << 20, 0):
-            assert source.pread(offset, 999) == self.PLAIN[offset : offset + 999]
+            assert source.pread(offset, 999) == large()[offset : offset + 999]
         assert source.checkpoints == ()
         assert len(made) == 1
         source.close()
@@ -349,7 +354,7 @@ class TestWithout:
 
     def test_a_frame_with_a_common_window_does_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(tempfile, "TemporaryFile", None)
-        made = read_through(compressed(self.PLAIN, 1, 21), self.PLAIN, spacing=4 << 20)
+        made = read_through(compressed(large(), 1, 21), large(), spacing=4 << 20)
         assert len(made) == 2
 
 

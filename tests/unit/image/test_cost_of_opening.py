@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from counted_bytes import bytes_of
 
 from unionlayers import DocumentError, LimitError, Limits, list_images, open_image
 from unionlayers._image.document import Document, parse_document
@@ -168,6 +169,15 @@ def test_items_of_one_config_are_merged_with_its_image_once() -> None:
     assert Name.looked <= 3 * 2000
 
 
+def test_an_item_is_compared_with_an_image_by_no_more_layers_than_it_has() -> None:
+    one = ImageRecord(layout="docker", id="sha256:" + "0" * 64)
+    index = evolve(one, layout="oci", layers=tuple(LayerRecord(member=None) for _ in range(5000)))
+    items = [evolve(one, layers=(LayerRecord(member=f"{number}"),)) for number in range(200)]
+    taken, _ = bytes_of(lambda: merge_layouts([index], items, "oci"))
+    # A reference to each layer for each item would be 8 MB.
+    assert taken < 4 << 20
+
+
 def test_items_that_cannot_be_read_are_told_of_in_one_finding() -> None:
     one = ImageRecord(layout="oci", id="sha256:" + "0" * 64)
     broken = ImageRecord(layout="docker", error=DocumentError("it is broken", member="x"))
@@ -188,7 +198,7 @@ class Key(Name):
 
 
 def test_the_keys_of_a_large_object_are_folded_once() -> None:
-    document = Document({Key(f"k{number}"): 1 for number in range(1000)}, "x.json", "")
+    document = Document({Key(f"k{number}"): 1 for number in range(1000)}, "x.json")
     for _ in range(100):
         assert document.at("absent").value is None
     assert Key.folded == 1000
