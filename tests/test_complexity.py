@@ -228,6 +228,23 @@ def test_a_history_costs_no_more_for_layers_that_say_nothing_of_the_path(
     assert len(counted) <= 2 * others + 30, len(counted)
 
 
+def test_a_question_goes_through_no_directories_of_a_layer_but_those_on_the_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone_through: list[object] = []
+    implied = PlainChangeset.implied
+
+    def counted(changeset: PlainChangeset) -> Any:
+        gone_through.append(changeset)
+        return implied(changeset)
+
+    monkeypatch.setattr(PlainChangeset, "implied", counted)
+    with opened(node_modules(20), [file("app/node_modules/package-7/lib/new.js")]) as image:
+        assert image.fs().exists("/app/node_modules/package-7/lib/new.js")
+        assert image.fs().exists("/app/node_modules/package-9")
+    assert gone_through == []
+
+
 @pytest.mark.parametrize("packages", [50, 400])
 def test_a_diff_looks_at_nothing_that_both_images_have_from_the_same_layers(
     packages: int, monkeypatch: pytest.MonkeyPatch

@@ -61,14 +61,6 @@ class Changeset(Protocol):
     def passes_over(self) -> bool:
         """Whether whiteouts below what is no directory were taken for nothing."""
 
-    @property
-    def links_whiteouts(self) -> bool:
-        """Whether hard links to names that the layer hides were taken for whiteouts."""
-
-    @property
-    def only_containerd(self) -> tuple[str, int, str, str] | None:
-        """Path, entry, what and case of what Docker and Podman refuse, and containerd takes."""
-
     def children(self, directory: int) -> Mapping[str, int]:
         """Rows of the names that the layer brings into a directory."""
 
@@ -126,8 +118,6 @@ class PlainChangeset:
     _names: Mapping[int, tuple[int, ...]] = field(init=False, repr=False)
 
     passes_over: bool = field(init=False, default=False)
-    links_whiteouts: bool = field(init=False, default=False)
-    only_containerd: None = field(init=False, default=None)
     downlinks: Mapping[int, Downlink] = field(init=False, factory=dict)
 
     @_whiteouts.default

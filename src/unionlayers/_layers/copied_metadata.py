@@ -31,7 +31,8 @@ _NOTHING, _OTHER, _LINK, _FAILS = -1, -2, -3, -4
 _KEPT = 100_000
 _LINKS = 255
 _PATH_MAX = 4096
-_APART = frozenset({"DEVICE_ZERO", "OPAQUE_AFTER_IMPLIED", "ROOT_OPAQUE"})
+# Where the tree of a lowest layer is not the one that comes of applying it to a folder.
+_APART = frozenset({"DEVICE_ZERO", "HARDLINK_TO_WHITEOUT", "OPAQUE_AFTER_IMPLIED", "ROOT_OPAQUE"})
 
 
 def copied_from(union: Union, slot: int, row: int) -> tuple[int, int] | None:
@@ -79,8 +80,8 @@ def containerd_stops_at(union: Union) -> int | None:
 def _applies(union: Union, slot: int) -> bool:
     """Tell whether containerd can apply a layer that this profile takes."""
     changeset = union.changeset(slot)
-    if slot == 0 and (changeset.links_whiteouts or _is_read_apart(changeset)):
-        # It applies the lowest layer as to a folder, and makes no devices of whiteouts.
+    if slot == 0 and any(finding.code in _APART for finding in changeset.findings):
+        # It applies that one as to a folder, and makes no devices of whiteouts.
         return False
     late = (
         oddity.row
@@ -90,11 +91,6 @@ def _applies(union: Union, slot: int) -> bool:
     return not changeset.passes_over and all(
         _found(union, slot, row) != _FAILS for row in (*changeset.implied(), *late)
     )
-
-
-def _is_read_apart(changeset: Changeset) -> bool:
-    """Tell whether the tree of a layer is not the one that comes of applying it to a folder."""
-    return any(finding.code in _APART for finding in changeset.findings)
 
 
 def _found(union: Union, slot: int, row: int) -> tuple[int, int] | int:

@@ -70,11 +70,16 @@ def _is_in_sequence(union: Union, slot: int, made: PlainChangeset | DerivedChang
     profile = union.profile
     if slot and made.downlinks and profile.symlinked_parent == "replace":
         return union.warn or profile.hardlink_to_lower == "bind"
-    # All that is read otherwise are directories that the layer does not have when it needs them.
-    missed = made.missed if isinstance(made, DerivedChangeset) else _implied(made)
-    if slot == 0 and not made.index.marks:
+    # Read otherwise are directories that the layer does not have when it needs them, and in the
+    # lowest layer those for whiteouts.
+    if isinstance(made, DerivedChangeset) and not made.missed:
         return False
-    return _may_fall_back(profile) and bool(missed) and is_refused_apart(union, slot, made)
+    if not _may_fall_back(profile) or (slot == 0 and not made.index.marks):
+        return False
+    # The directories of a plain layer are gone through last: hardly any layer comes so far.
+    return is_refused_apart(union, slot, made) and (
+        isinstance(made, DerivedChangeset) or bool(_implied(made))
+    )
 
 
 def _plain(union: Union, slot: int, index: LayerIndex) -> PlainChangeset | None:

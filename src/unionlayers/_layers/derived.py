@@ -48,10 +48,8 @@ class DerivedChangeset:
 
     Attributes:
         passes_over: Whether whiteouts below what is no directory were taken for nothing.
-        links_whiteouts: Whether hard links to names that the layer hides were taken for whiteouts.
         passed_over: Whether it was made although runtimes refuse it that unpack each layer alone,
             hard links to the layers beneath set aside.
-        only_containerd: Path, entry, what and case of the first that Docker and Podman refuse.
         missed: Whether a directory was looked for that was not there.
     """
 
@@ -59,9 +57,7 @@ class DerivedChangeset:
     places: list[Place] = field(init=False)
     findings: tuple[Finding, ...] = ()
     passes_over: bool = False
-    links_whiteouts: bool = False
     passed_over: bool = False
-    only_containerd: tuple[str, int, str, str] | None = None
     missed: bool = False
     downlinks: dict[int, Downlink] = field(factory=dict)
     metadata: dict[int, list[int]] = field(factory=dict)
@@ -279,10 +275,6 @@ class DerivedChangeset:
         self._steps += steps
         if self._steps > self.most_steps:
             exceeded("placing_steps", self.most_steps, self._steps)
-
-    def is_containerds(self, path: str, ordinal: int, what: str, case: str) -> None:
-        """Take note of an entry that Docker and Podman refuse and containerd does not."""
-        self.only_containerd = self.only_containerd or ("/" + path, ordinal, what, case)
 
     # -- what the rules ask -----------------------------------------------------------------------
 

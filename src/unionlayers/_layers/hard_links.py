@@ -84,7 +84,6 @@ class HardLinks:
                         )
                         self._clear(place, name, path)
                         place.whiteouts.add(name)
-                        self.tree.links_whiteouts = self.tree.links_whiteouts or not device
                         return
         if bound is not None and self.tree.place(bound) is not None:
             self.refuse("HARDLINK_TO_DIRECTORY", path, "a hard link to a directory", "E9")

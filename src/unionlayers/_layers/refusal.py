@@ -19,10 +19,13 @@ from unionlayers.errors import LayerError
 
 if TYPE_CHECKING:
     from unionlayers._layers.changeset import Changeset, PlainChangeset
-    from unionlayers._layers.profile import Profile
+    from unionlayers._layers.finding import Finding
     from unionlayers._layers.union import Union
 
 __all__ = ["check_containerd", "is_refused_apart"]
+
+# What Docker and Podman refuse and containerd does not.
+_CONTAINERDS = frozenset({"DUPLICATE", "LINK_THROUGH_NOTHING", "LINK_TO_NOTHING"})
 
 
 def is_refused_apart(union: Union, slot: int, made: PlainChangeset | DerivedChangeset) -> bool:
@@ -45,9 +48,7 @@ def is_refused_apart(union: Union, slot: int, made: PlainChangeset | DerivedChan
     """
     if not union.judged:
         return False
-    if isinstance(made, DerivedChangeset) and (
-        made.passed_over or made.downlinks or _is_containerds(_overlaid(union), made)
-    ):
+    if isinstance(made, DerivedChangeset) and _refuses(union, made):
         return True
     known = union.refused_apart
     lowest = first = slot + 1
@@ -57,37 +58,6 @@ def is_refused_apart(union: Union, slot: int, made: PlainChangeset | DerivedChan
     for above in reversed(range(lowest, first)):
         found = known[above] = found or _is_refused(union, above)
     return found
-
-
-def _is_refused(union: Union, slot: int) -> bool:
-    index = union.slots[slot].load()
-    if all(oddity.code == "after-children" for oddity in index.oddities):
-        return False
-    other = _overlaid(union)
-    try:
-        made = other.changeset(slot)
-    except LayerError:
-        return True
-    return bool(made.downlinks) or _is_containerds(other, made)
-
-
-def _is_containerds(other: Union, made: Changeset) -> bool:
-    if made.only_containerd is None:
-        return False
-    try:
-        return containerd_stops_at(other) is not None
-    except LayerError:
-        return True  # None of them takes some layer.
-
-
-def _overlaid(union: Union) -> Union:
-    """Give the same layers under the preset of these runtimes."""
-    if union.apart is None:
-        # What no runtime at all reads refuses nothing here.
-        windows = union.profile.windows
-        profile = evolve(PROFILES["overlay"], odd_types="read", windows=windows)
-        union.apart = _other(union, profile, "error")
-    return union.apart
 
 
 def check_containerd(union: Union, slot: int, made: Changeset) -> None:
@@ -101,28 +71,56 @@ def check_containerd(union: Union, slot: int, made: Changeset) -> None:
     Cost:
         Where the profile is such a one, that of `containerd_stops_at`.
     """
-    refused = made.only_containerd
-    if refused is None or union.profile.implied_dir_meta != "copy":
+    profile = union.profile
+    is_containerds = profile.implied_dir_meta == "copy" and profile.hardlink_to_lower == "error"
+    if not is_containerds or union.warn or not union.judged:
         return
-    if union.warn or not union.judged:
-        return
-    if union.apart is None:
-        union.apart = _other(union, union.profile, union.on_invalid)
-    stops = containerd_stops_at(union.apart)
-    if stops is not None:
-        path, ordinal, what, case = refused
+    finding = _only_containerd_takes(made)
+    stops = None if finding is None else containerd_stops_at(_overlaid(union))
+    if finding is not None and stops is not None:
         raise LayerError(
-            f"{what} (case {case}), which Docker and Podman refuse, in an image of which "
-            f"containerd refuses layer {union.slots[stops].layer}",
-            path=path,
+            f"containerd refuses layer {union.slots[stops].layer}, and Docker and Podman this one: "
+            f"{finding.message} (case {finding.case})",
+            path=finding.path,
             layer=union.slots[slot].layer,
-            entry=ordinal,
+            entry=finding.entry,
             hint='Pass on_invalid="warn" to record it and go on',
-            case=case,
+            case=finding.case,
         )
 
 
-def _other(union: Union, profile: Profile, on_invalid: str) -> Union:
-    return type(union)(
-        union.slots, profile, on_invalid=on_invalid, limits=union.limits, judged=False
-    )
+def _is_refused(union: Union, slot: int) -> bool:
+    index = union.slots[slot].load()
+    if all(oddity.code == "after-children" for oddity in index.oddities):
+        return False
+    try:
+        made = _overlaid(union).changeset(slot)
+    except LayerError:
+        return True
+    return isinstance(made, DerivedChangeset) and _refuses(union, made)
+
+
+def _refuses(union: Union, made: DerivedChangeset) -> bool:
+    if made.passed_over or made.downlinks:
+        return True
+    if _only_containerd_takes(made) is None:
+        return False
+    try:
+        return containerd_stops_at(_overlaid(union)) is not None
+    except LayerError:
+        return True  # None of them takes some layer.
+
+
+def _only_containerd_takes(made: Changeset) -> Finding | None:
+    """Give the first finding for which Docker and Podman refuse what containerd takes."""
+    return next((one for one in made.findings if one.code in _CONTAINERDS), None)
+
+
+def _overlaid(union: Union) -> Union:
+    """Give the same layers under the preset of these runtimes."""
+    if union.overlaid is None:
+        # What no runtime at all reads refuses nothing here.
+        windows = union.profile.windows
+        profile = evolve(PROFILES["overlay"], odd_types="read", windows=windows)
+        union.overlaid = union.read_as(profile)
+    return union.overlaid

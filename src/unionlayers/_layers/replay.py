@@ -41,12 +41,6 @@ _PASSED_OVER = frozenset(
         "WHITEOUT_THEN_IMPLIED",
     }
 )
-# What Docker and Podman refuse and containerd does not, by the code of its finding.
-_CONTAINERDS = {
-    "DUPLICATE": "two entries for one path",
-    "LINK_THROUGH_NOTHING": "a way through what is no directory",
-    "LINK_TO_NOTHING": "a way through a link to what is no directory",
-}
 _REFUSED = {
     "contiguous": ("a contiguous file, read as a regular one", "I4"),
     "old-sparse": ("a sparse file in the old GNU form, read as a regular one", "J4"),
@@ -412,8 +406,6 @@ class _Player:
         """Record a finding."""
         if code in _PASSED_OVER:
             self.tree.passed_over = True
-        elif code in _CONTAINERDS:
-            self.tree.is_containerds(path, self.ordinal, _CONTAINERDS[code], case)
         self.findings.append(Finding(code, 0, self.ordinal, "/" + path, message, case))
 
     def refuse(

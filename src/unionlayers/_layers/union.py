@@ -99,7 +99,7 @@ class Union:
         self.stops_at: int | None = None
         # See `refusal`.
         self.refused_apart: dict[int, bool] = {}
-        self.apart: Union | None = None  # The same layers, each by itself.
+        self.overlaid: Union | None = None
         self._beneath: dict[int, Directory] = {}
         # The layers with downward hard links that are known, base first, and by slot.
         self._linked: list[int] = []
@@ -139,6 +139,10 @@ class Union:
                 other._link(slot)
         other._bound.update(bound)
         return other
+
+    def read_as(self, profile: Profile) -> Union:
+        """Give the same layers under another profile, each taken or refused for itself."""
+        return Union(self.slots, profile, on_invalid="error", limits=self.limits, judged=False)
 
     def _derive(self, slot: int) -> Changeset:
         with self._guards[slot]:

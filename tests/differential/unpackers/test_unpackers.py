@@ -205,7 +205,7 @@ def compare(private: Unpackers, by: str, stack: Sequence[Sequence[Entry]]) -> st
             ours = lost[0].message if lost else ours
         except CorruptError as error:
             ours = str(error)
-            if "Docker and Podman refuse" in ours:
+            if ours.startswith("containerd refuses layer"):
                 # F1: containerd refuses another entry of the image; the kernel sees none of that.
                 return "refused as its runtimes do"
     try:
