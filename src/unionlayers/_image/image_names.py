@@ -2,7 +2,8 @@
 Names of images as documents give them, as far as a reference could be spelled so.
 
 One name in a document can be that of thousands of images, and is compared for each of them.  What
-is longer than any reference is therefore no name: it is told of, and the image found by the rest.
+is longer than what a registry can be asked for is read as no name: it is told of, and the image
+found by the rest.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from unionlayers._image.record import DocumentFinding
 
 __all__ = ["LONGEST_NAME", "known_names", "names_left_out"]
 
-LONGEST_NAME = 255 + len(":") + 128 + len("@") + len("sha512:") + 128
+LONGEST_NAME = 255 + len(":65535/") + 255 + len(":") + 128 + len("@sha512:") + 128
 """
-Characters of the longest reference: a repository, a tag and a digest.
+Characters of the longest name that is read: a host and its port, a path, a tag and a digest.
 
 Source:
-    github.com/distribution/reference, ``reference.go`` and ``regexp.go``.
+    RFC 1035, 2.3.4, for the host; github.com/distribution/reference, ``reference.go``, which bounds
+    the path alone, and ``regexp.go``.  ``org.opencontainers.image.ref.name`` has no bound.
 """
 
 _SHOWN = 100
@@ -52,7 +54,7 @@ def names_left_out(first: str, count: int, member: str) -> tuple[DocumentFinding
     """
     others = f", and {count - 1} more" if count > 1 else ""
     message = (
-        f"{member} calls the image {first[:_SHOWN]!a}...{others}: no reference has more than "
-        f"{LONGEST_NAME} characters, and it is not found by that"
+        f"{member} calls the image {first[:_SHOWN]!a}...{others}: names of more than "
+        f"{LONGEST_NAME} characters are not read, and it is not found by that"
     )
     return (DocumentFinding("NAME_TOO_LONG", -1, message, None),)

@@ -59,10 +59,18 @@ def oci(*names: str) -> bytes:
 
 @pytest.mark.parametrize("make", [docker, first_format, oci])
 def test_a_name_as_long_as_a_reference_can_be_is_one(make: Callable[..., bytes]) -> None:
-    assert len(FITS) == 520
+    assert len(FITS) == 782
     with open_image(io.BytesIO(make(FITS)), reference=FITS) as image:
         assert image.references == (FITS,)
         assert "NAME_TOO_LONG" not in {item.code for item in image.findings}
+
+
+@pytest.mark.parametrize("make", [docker, first_format, oci])
+def test_a_reference_on_a_host_with_a_long_name_is_one(make: Callable[..., bytes]) -> None:
+    host = ".".join(["h" * 61] * 4) + ":65535"
+    name = f"{host}/{'p' * 255}:{'t' * 128}"
+    with open_image(io.BytesIO(make(name)), reference=name) as image:
+        assert image.references == (name,)
 
 
 @pytest.mark.parametrize("make", [docker, first_format, oci])
