@@ -187,6 +187,15 @@ def _(n: int, folder: Path) -> Source:
     return archive(documents, *links, symlink("far", "./" * LONG * n + "c.json"))
 
 
+@shape("manifest.json: a layer in many folders that are not there")
+def _(n: int, folder: Path) -> Source:
+    item = {"Config": "config.json", "RepoTags": [], "Layers": ["a/" * n * 8 + "layer.tar"]}
+    write(folder / "manifest.json", text([item]))
+    config = {"rootfs": {"type": "layers", "diff_ids": [f"sha256:{'0' * 64}"]}}
+    write(folder / "config.json", text(config))
+    return folder
+
+
 @shape("manifest.json: many layers in a folder with a long name")
 def _(n: int, folder: Path) -> Source:
     config = text({"os": "linux", "architecture": "amd64"})

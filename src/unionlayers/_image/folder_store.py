@@ -136,10 +136,13 @@ class FolderStore:
             *folders, _ = parts = name.split("/")
             if not all(parts) or {"..", "."} & set(parts):
                 return link
-            for depth in range(1, len(parts)):
-                above = "/".join(folders[:depth])
-                if _is(self._root / above, stat.S_ISLNK):
-                    return above, str((self._root / above).readlink())
+            above = self._root
+            for depth, folder in enumerate(folders, 1):
+                above = above / folder
+                if _is(above, stat.S_ISLNK):
+                    return "/".join(folders[:depth]), str(above.readlink())
+                if not _is(above, stat.S_ISDIR):
+                    return link  # What is not there is not looked for further down.
             place = self._place(name)
             if place is None or not _is(place, stat.S_ISLNK):
                 return None if place is not None and _is(place, stat.S_ISREG) else link
